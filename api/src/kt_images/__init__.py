@@ -1,0 +1,18 @@
+"""kt-images: stores images and their tags and gives them back as fast as the hardware can.
+
+client --> application --> views --> uploads --> database --> PostgreSQL
+                             |          `------> files    --> disk
+                             `-----------------> both
+shell  --> manage --> database
+
+application    the routes, and what is opened and closed
+views          HTTP in, HTTP out
+uploads        the one step that needs both floors below, in order
+database       PostgreSQL: connections, schema, images, the stream of a list, attachments
+files          the store and what is in a picture
+fixtures       the schema, as SQL
+manage         commands for whoever runs the service
+models, errors, base_settings    the words everybody shares
+
+Imports run down this picture, never up and never across.
+"""

@@ -1,0 +1,66 @@
+"""The environment and the command line, read once into one frozen object."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import psycopg2.extensions
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+
+def _dsn(text: str) -> str:
+    try:
+        psycopg2.extensions.parse_dsn(text)
+    except psycopg2.ProgrammingError:
+        # libpq's own message repeats the text, and with it a password.
+        raise PydanticCustomError("dsn", "Not a PostgreSQL connection string") from None
+    return text
+
+
+class Settings(BaseSettings):
+    """Store images and their tags, and give them back. Without --postgres_dsn on a PostgreSQL of its own."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KT_IMAGES_", frozen=True, extra="ignore", cli_prog_name="python3 -m kt_images"
+    )
+
+    postgres_dsn: Annotated[str, AfterValidator(_dsn)] = Field(
+        "",
+        validation_alias="postgres_dsn",
+        repr=False,
+        description="The database, as a libpq connection string or URL; empty: an embedded PostgreSQL",
+    )
+    database_dir: Path = Field(Path("data/db"), description="Where the embedded PostgreSQL keeps its data")
+    uploads_dir: Path = Field(Path("data/images"), description="Where the image files are kept")
+    host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 (a service in a container)
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free one")
+    chunk_size: int = Field(1000, ge=1, le=100_000, description="Images in one chunk of a list")
+    pool_size: int = Field(8, ge=1, le=1000, description="Database connections for everything but lists")
+    stream_pool_size: int = Field(8, ge=1, le=1000, description="Database connections for lists")
+    connect_timeout: float = Field(2, gt=0, description="Seconds to wait for a connection to be made")
+    acquire_timeout: float = Field(5, gt=0, description="Seconds to wait for a free connection")
+    statement_timeout: float = Field(15, gt=0, description="Seconds that one statement may take")
+    lock_timeout: float = Field(3, gt=0, description="Seconds that a statement may wait for a lock")
+    max_upload_size: int = Field(256 * 2**20, ge=1, description="Bytes of one uploaded file at most")
+    max_pixels: int = Field(100_000_000, ge=1, description="Pixels of one picture at most")
+    grace_period: float = Field(20, ge=0, description="Seconds that requests in flight get to finish at the end")
+
+
+def read_settings(arguments: list[str] | None = None) -> Settings:
+    """Return the settings of the environment, overridden by command line `arguments` where given.
+
+    Ends the process with status 2 and one sentence that names the setting when a value is bad.
+    """
+    try:
+        return Settings(_cli_parse_args=arguments if arguments is not None else True)  # type: ignore[call-arg]  # pydantic-settings' own
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0])
+        variable = name.upper() if name == "postgres_dsn" else f"KT_IMAGES_{name.upper()}"
+        sentence = f"The setting --{name} ({variable}) is not usable: {first['msg']}"
+    except SettingsError as error:
+        sentence = f"The settings are not usable: {error}"
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,187 @@
+"""One connection to PostgreSQL: connecting, running a statement, telling what went wrong.
+
+The only module that imports aiopg. Three things of aiopg 1.4 are replaced here, each for its own reason:
+
+- It watches the socket it first connected with. libpq changes sockets while it tries addresses and hosts, and the
+  connect then hangs (aio-libs/aiopg issue 647). It also calls select(), which fails on descriptors above 1023.
+- It turns a statement timeout into `asyncio.CancelledError`, which no error handler sees.
+- It listens on idle connections too: one whose server is gone keeps the event loop spinning.
+"""
+
+import asyncio
+import contextlib
+import select
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiopg
+import psycopg2
+from psycopg2 import errors as sqlstate
+from psycopg2 import extensions, extras
+
+from kt_images import errors
+
+Parameters = dict[str, Any] | Sequence[Any] | None
+
+# Added to the server's own limit, so that its answer, the better one, comes first.
+ANSWER_SECONDS = 5.0
+# A server looks this often whether the client of a running statement has gone.
+CLIENT_CHECK_SECONDS = 1.0
+
+# What PostgreSQL reports, most specific first, and what it means to the layers above.
+MEANINGS: tuple[tuple[type[psycopg2.Error], errors.KtImagesError], ...] = (
+    (sqlstate.QueryCanceled, errors.TooSlowError()),
+    (sqlstate.LockNotAvailable, errors.UnavailableError("The database is busy with this, please try again")),
+    (sqlstate.ReadOnlySqlTransaction, errors.UnavailableError("The database takes no changes now")),
+    (sqlstate.IdleInTransactionSessionTimeout, errors.UnavailableError()),
+    (sqlstate.UndefinedTable, errors.SchemaError()),
+    (sqlstate.UndefinedColumn, errors.SchemaError()),
+    (sqlstate.UndefinedFunction, errors.SchemaError()),
+    (psycopg2.OperationalError, errors.UnavailableError()),
+    (psycopg2.InterfaceError, errors.UnavailableError()),
+)
+
+
+@contextlib.contextmanager
+def _meaning() -> Iterator[None]:
+    """Raise what psycopg2 reports as one of our errors; let what is our own bug pass."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        for reported, meaning in MEANINGS:
+            if isinstance(error, reported):
+                raise type(meaning)(str(meaning)) from error
+        raise
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that things may take: to connect, to get a connection lent, to run a statement, to wait for a lock."""
+
+    connect: float = 2
+    acquire: float = 5
+    statement: float = 15
+    lock: float = 3
+
+    @property
+    def options(self) -> str:
+        """The limits as libpq's `options`: they hold from a session's first statement on."""
+        seconds = {
+            "statement_timeout": self.statement,
+            "lock_timeout": self.lock,
+            "idle_in_transaction_session_timeout": self.statement,
+            "client_connection_check_interval": CLIENT_CHECK_SECONDS,
+        }
+        return " ".join(f"-c {name}={value * 1000:.0f}ms" for name, value in seconds.items())
+
+
+class Connection(aiopg.Connection):
+    """A session, in autocommit unless inside `transaction()`; one statement at a time."""
+
+    @classmethod
+    async def open(cls, dsn: str, limits: Limits) -> Self:
+        """Connect to the database that `dsn` names; its own `options` win over the limits'.
+
+        Raises UnavailableError.
+        """
+        named = extensions.parse_dsn(dsn)
+        parameters = {"fallback_application_name": "kt-images", **named, "client_encoding": "utf8"}
+        parameters["options"] = f"{limits.options} {named.get('options', '')}"
+        with _meaning():
+            connection = cls(
+                None, limits.connect, enable_json=False, enable_hstore=False, enable_uuid=False, **parameters
+            )
+            try:
+                await connection
+            except BaseException:
+                connection.close()
+                raise
+        connection._timeout = limits.statement + ANSWER_SECONDS
+        return connection
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._loop.remove_reader(self._conn.fileno())
+        self._fileno = None  # aiopg keeps its hands off the loop from here on
+
+    async def query(self, sql: str, parameters: Parameters = None) -> list[Any]:
+        """Run a statement and return its rows as named tuples; none for a statement that has no result.
+
+        Raises TooSlowError, UnavailableError, SchemaError, or psycopg2's own error where the statement is at fault.
+        """
+        return await self._run(extras.NamedTupleCursor, sql, parameters)
+
+    async def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a FETCH and return its rows as plain tuples. Raises as `query()` does."""
+        return await self._run(extensions.cursor, sql, None)
+
+    async def _run(self, rows: Any, sql: str, parameters: Parameters) -> list[Any]:
+        with _meaning():
+            async with self.cursor(cursor_factory=rows) as cursor:
+                await cursor.execute(sql, parameters)
+                return await cursor.fetchall() if cursor.description else []
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Commit at the end, roll back on any failure.
+
+        Raises CommitInDoubtError when the connection broke while COMMIT was on its way.
+        """
+        await self.query("begin")
+        try:
+            yield
+        except BaseException:
+            if self.is_sound():
+                await self.query("rollback")
+            raise
+        try:
+            await self.query("commit")
+        except errors.UnavailableError as error:
+            raise errors.CommitInDoubtError from error
+
+    def is_sound(self) -> bool:
+        """Tell whether the session may be used again: open, and not in the middle of a statement."""
+        return not self.closed and not self.isexecuting()
+
+    def is_idle(self) -> bool:
+        """Tell whether the session may serve somebody else: sound, outside a transaction, its server not gone."""
+        if not self.is_sound() or self.raw.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+            return False
+        # A server has nothing to say to an idle session, except that it is going.
+        poll = select.poll()
+        poll.register(self.raw.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    async def _connect(self) -> Self:
+        """Finish connecting. Overrides aiopg's, which needs the reader that is not there any more."""
+        await self._poll(self._waiter, self._timeout)
+        return self
+
+    async def _poll(self, _waiter: Any, timeout: float) -> None:  # noqa: ASYNC109 (aiopg's signature)
+        """Wait until libpq is done, on whichever socket it uses by then. Overrides aiopg's."""
+        try:
+            async with asyncio.timeout(timeout):
+                while (state := self._conn.poll()) != extensions.POLL_OK:
+                    await self._socket_ready(state == extensions.POLL_WRITE)
+        except TimeoutError as error:
+            raise psycopg2.OperationalError("No answer from the server") from error
+        finally:
+            self._waiter = None
+            if self.isexecuting():
+                self.close()  # given up: what the server may still answer must reach nobody else
+
+    async def _socket_ready(self, writable: bool) -> None:
+        descriptor, ready = self._conn.fileno(), self._loop.create_future()
+        add = self._loop.add_writer if writable else self._loop.add_reader
+        remove = self._loop.remove_writer if writable else self._loop.remove_reader
+        add(descriptor, _finish, ready)
+        try:
+            await ready
+        finally:
+            remove(descriptor)
+
+
+def _finish(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

@@ -1,0 +1,77 @@
+"""What can go wrong, without HTTP.
+
+Every class here carries a sentence that may be shown to a client: it names no query, no path of the server
+and repeats no input beyond an id. `views/problems.py` is the one place that turns them into statuses.
+"""
+
+
+class KtImagesError(Exception):
+    """A failure whose sentence may be shown to whoever asked."""
+
+    sentence = "The request failed"
+
+    def __init__(self, sentence: str | None = None) -> None:
+        super().__init__(sentence or self.sentence)
+
+
+class InvalidRequestError(KtImagesError):
+    """The request cannot be understood, or asks for what is not allowed."""
+
+    sentence = "The request cannot be understood"
+
+
+class NotFoundError(KtImagesError):
+    """What was asked for does not exist."""
+
+    sentence = "Nothing is stored here"
+
+
+class ImageNotFoundError(NotFoundError):
+    """There is no image with this id."""
+
+    def __init__(self, image_id: int) -> None:
+        super().__init__(f"Image <{image_id}> is not found")
+
+
+class AttachmentNotFoundError(NotFoundError):
+    """The image has no attachment of this name."""
+
+    sentence = "The image has no attachment of this name"
+
+
+class TooLargeError(KtImagesError):
+    """More bytes or more pixels than the settings allow."""
+
+
+class UnsupportedMediaTypeError(KtImagesError):
+    """The body is not of a type that the call takes."""
+
+    sentence = "The body must be a JSON object, sent as application/json"
+
+
+class UnavailableError(KtImagesError):
+    """The database or the store cannot be reached now, or no connection came free in time."""
+
+    sentence = "The service cannot reach its database now, please try again"
+
+
+class SchemaError(UnavailableError):
+    """The database's schema is missing or older than this version of the service needs."""
+
+    sentence = "The database's schema is missing or too old; run: python3 -m kt_images.manage.load_fixtures --upgrade"
+
+
+class CommitInDoubtError(UnavailableError):
+    """The connection broke while COMMIT was on its way: it may have happened or not."""
+
+
+class TooSlowError(KtImagesError):
+    """The database took longer than the statement timeout."""
+
+    sentence = "The database took too long to answer"
+
+
+class DiskFullError(KtImagesError):
+    """The store has no room left."""
+
+    sentence = "The store is full"

@@ -1,0 +1,1 @@
+"""Bytes on disk. Knows nothing of HTTP and nothing of SQL."""

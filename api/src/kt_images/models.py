@@ -1,0 +1,180 @@
+"""The words everybody shares: images, attachments, totals, errors.
+
+What comes from outside (`NewImage`, `ImageChanges`, the filter's tags) is checked and normalised here, once, so that
+a tag is searched in the same form in which it was stored. What comes from PostgreSQL (`Image`, `Attachment`)
+is taken as it is.
+"""
+
+import re
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+MAX_ID = 2**63 - 1
+MAX_TAGS = 64
+MAX_TAG_LENGTH = 100
+MAX_FILENAME_BYTES = 255
+
+# NUL and the other control characters, and halves of surrogate pairs, which no UTF-8 can hold.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# No text shrinks more than this in NFC; normalising is quadratic in its marks, so longer ones are refused unread.
+_NFC_SHRINKS = 4
+
+
+def _filename(text: str) -> str:
+    if len(text) <= _NFC_SHRINKS * MAX_FILENAME_BYTES and not _FORBIDDEN.search(text):
+        name = unicodedata.normalize("NFC", text)
+        if 1 <= len(name.encode()) <= MAX_FILENAME_BYTES and name not in {".", ".."} and not set(name) & set("/\\"):
+            return name
+    raise PydanticCustomError(
+        "filename", "A filename is 1 to 255 bytes of UTF-8, without slashes and control characters"
+    )
+
+
+def _tag(text: str) -> str:
+    text = text.strip()
+    if len(text) <= _NFC_SHRINKS * MAX_TAG_LENGTH and not _FORBIDDEN.search(text):
+        tag = unicodedata.normalize("NFC", text)
+        if 1 <= len(tag) <= MAX_TAG_LENGTH:
+            return tag
+    raise PydanticCustomError("tag", "A tag is 1 to 100 characters, without control characters")
+
+
+def _tags(tags: list[str]) -> list[str]:
+    unique = list(dict.fromkeys(tags))
+    if len(unique) > MAX_TAGS:
+        raise PydanticCustomError("tags_length", "An image has at most 64 tags")
+    return unique
+
+
+def _digits(value: Any) -> Any:
+    # int() also takes " 1", "1_000" and other scripts' digits.
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise PydanticCustomError("digits", "Digits only")
+    return value
+
+
+Filename = Annotated[
+    str,
+    AfterValidator(_filename),
+    Field(
+        description="1 to 255 bytes of UTF-8, without slashes and control characters; kept in Unicode NFC.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_FILENAME_BYTES},
+        examples=["example.jpg"],
+    ),
+]
+Tag = Annotated[
+    str,
+    AfterValidator(_tag),
+    Field(
+        description="1 to 100 characters, case-sensitive, kept in Unicode NFC and without blanks around it.",
+        json_schema_extra={"minLength": 1},
+    ),
+]
+Tags = Annotated[list[Tag], AfterValidator(_tags)]
+ImageId = Annotated[int, Field(description="The image's id.", ge=1, le=MAX_ID)]
+Count = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_ID)]
+Position = Annotated[int, BeforeValidator(_digits), Field(ge=0, le=MAX_ID)]
+
+
+class Image(BaseModel):
+    """An image and its tags."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    image_id: int = Field(description="The image's id, given by the service.", examples=[19])
+    filename: str = Field(description="The name it was given.", examples=["example.jpg"])
+    tags: list[str] = Field(
+        description="Its tags, in the order in which they were given.", examples=[["example_1", "jpeg", "canon"]]
+    )
+
+
+class NewImage(BaseModel):
+    """What a client says of an image that is to be stored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: Filename
+    tags: Tags = Field(default_factory=list, description="At most 64; a repeated tag is kept once.")
+
+
+class ImageChanges(BaseModel):
+    """What is to be different; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: Filename | SkipJsonSchema[None] = Field(None, description="The new name.")
+    tags: Tags | SkipJsonSchema[None] = Field(None, description="Replaces all tags; excludes the other two.")
+    add_tags: Tags | SkipJsonSchema[None] = Field(None, description="Tags to add behind those it has.")
+    remove_tags: Tags | SkipJsonSchema[None] = Field(None, description="Tags to take away, where it has them.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict) and None in data.values():
+            raise PydanticCustomError("null", "Leave out what is not to change; null is no value")
+        return data
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        if self.tags is not None and (self.add_tags is not None or self.remove_tags is not None):
+            raise PydanticCustomError("tags_twice", "tags replaces all tags and excludes add_tags and remove_tags")
+        if set(self.add_tags or ()) & set(self.remove_tags or ()):
+            raise PydanticCustomError("tags_both", "A tag stands in add_tags and in remove_tags")
+        return self
+
+
+class ImageFilter(BaseModel):
+    """Which images a list gives: every condition must hold."""
+
+    tags_all: list[str] = []
+    tags_any: list[str] = []
+    tags_none: list[str] = []
+    after: int = 0
+    limit: int | None = None
+
+
+class Totals(BaseModel):
+    """The end of a list, sent only when every image was sent: the proof that it is complete."""
+
+    totalImages: int = Field(description="How many images the list gave.", ge=0)  # noqa: N815 (the seed's spelling)
+    totalChunks: int = Field(description="In how many chunks.", ge=0)  # noqa: N815 (the seed's spelling)
+
+
+class ImageList(RootModel[list[list[Image] | Totals]]):
+    """Chunks of images in the order of their ids, and the totals at the end."""
+
+
+class Attachment(BaseModel):
+    """A file that is stored for an image: its name, where its bytes are, and what was found in them."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    image_id: int
+    filename: str
+    object_key: str
+    content_type: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    created_at: datetime | None = None
+
+
+class ErrorDetail(BaseModel):
+    """One field at fault."""
+
+    in_: str = Field(alias="in", description="Which part of the request: path, query string, headers or body.")
+    loc: list[str | int] = Field(description="Where in that part.")
+    msg: str = Field(description="What is wrong with it.")
+
+
+class Error(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: str = Field(description="What went wrong, in a sentence.", examples=["Image <22> is not found"])
+    details: list[ErrorDetail] | SkipJsonSchema[None] = Field(None, description="Each field at fault.")

@@ -1,0 +1,95 @@
+"""/images: create, list, read, change, delete."""
+
+from contextlib import aclosing
+from typing import Annotated
+
+from aiohttp import web
+from aiohttp_pydantic.oas.typing import r200, r201, r204, r404
+from pydantic import Field
+
+from kt_images.database import images
+from kt_images.database.stream import Pace, chunks
+from kt_images.models import (
+    Count,
+    Error,
+    Image,
+    ImageChanges,
+    ImageFilter,
+    ImageId,
+    ImageList,
+    NewImage,
+    Position,
+    Tag,
+)
+from kt_images.views import keys
+from kt_images.views.base import View, json_answer
+from kt_images.views.listing import send, wanted_format
+
+
+class ImagesView(View):
+    """All images."""
+
+    async def get(
+        self,
+        tag: list[Tag] = Field(default_factory=list, description="Only images with this tag."),
+        tags_all: list[Tag] = Field(default_factory=list, description="Only images with all of these tags."),
+        tags_any: list[Tag] = Field(default_factory=list, description="Only images with one of these tags or more."),
+        tags_none: list[Tag] = Field(default_factory=list, description="Only images with none of these tags."),
+        after: Annotated[Position, Field(description="Only images with a greater image_id.")] = 0,
+        limit: Annotated[Count | None, Field(description="At most so many images.")] = None,
+    ) -> r200[ImageList]:
+        """List images by ascending image_id, streamed, all filters joined by AND.
+
+        The list ends with its totals, which are sent only when every image was sent. A list that breaks off without
+        them is not complete. With `Accept: application/x-ndjson` each image stands on a line of its own.
+
+        Status Codes:
+            200: Chunks of images, then the totals.
+        """
+        wanted = ImageFilter(tags_all=tag + tags_all, tags_any=tags_any, tags_none=tags_none, after=after, limit=limit)
+        form = wanted_format(self.request)
+        pace = Pace(self.settings.chunk_size)
+        async with aclosing(chunks(self.request.app[keys.STREAM_POOL], wanted, form.separator, pace)) as stream:
+            return await send(self.request, stream, form)
+
+    head = get
+
+    async def post(self, image: NewImage) -> r201[Image]:
+        """Store an image's name and tags; its file is uploaded to its attachments.
+
+        Status Codes:
+            201: The image with its image_id.
+        """
+        created = await images.create(self.pool, image)
+        return json_answer(created, status=201, Location=f"/images/{created.image_id}")
+
+
+class ImageView(View):
+    """One image."""
+
+    async def get(self, image_id: ImageId, /) -> r200[Image] | r404[Error]:
+        """Read an image.
+
+        Status Codes:
+            200: The image.
+        """
+        return json_answer(await images.read(self.pool, image_id))
+
+    head = get
+
+    async def patch(self, image_id: ImageId, /, changes: ImageChanges) -> r200[Image] | r404[Error]:
+        """Change an image; what is left out stays as it is.
+
+        Status Codes:
+            200: The image as it now is.
+        """
+        return json_answer(await images.change(self.pool, image_id, changes))
+
+    async def delete(self, image_id: ImageId, /) -> r204 | r404[Error]:
+        """Delete an image and its attachments.
+
+        Status Codes:
+            204: It is gone.
+        """
+        await images.delete(self.pool, image_id)
+        return web.Response(status=204)

@@ -1,0 +1,97 @@
+"""Everything real: a PostgreSQL of the tests' own, a server on a free port, files in a temporary folder."""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from http import HTTPMethod
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from kt_images.application import create_app
+from kt_images.base_settings import Settings
+from kt_images.database import embedded, schema
+from kt_images.database.connection import Connection, Limits
+from kt_images.database.pool import Pool
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A temporary folder that the account of the database can reach, which pytest's own is not for root."""
+    made = Path(tempfile.mkdtemp(prefix="kt-test-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="session")
+def server_dsn(folder: Path) -> Iterator[str]:
+    """A PostgreSQL with our schema in `template1`, so that a new database has it at once."""
+    with embedded.running(folder / "db") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def dsn(server_dsn: str) -> str:
+    """The tests' database, empty, with our schema."""
+    connection = await Connection.open(server_dsn, Limits())
+    await schema.upgrade(connection)
+    await connection.query("truncate images restart identity cascade")
+    connection.close()
+    return server_dsn
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Pool]:
+    made = Pool(dsn, 4, Limits())
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def settings(dsn: str, tmp_path: Path) -> Settings:
+    return Settings(postgres_dsn=dsn, uploads_dir=tmp_path / "images", chunk_size=10)
+
+
+class DeclaringClient(TestClient[Any, Any]):
+    """A client that fails when an answer is not as openapi.json declares it, or an error not of the one shape."""
+
+    document = json.loads((ROOT / "openapi.json").read_text())
+
+    async def _request(self, method: str, path: Any, **kwargs: Any) -> aiohttp.ClientResponse:
+        response = await super()._request(method, path, **kwargs)
+        if response.status >= 400 and method != HTTPMethod.HEAD:
+            body = json.loads(await response.text())
+            assert isinstance(body.pop("error"), str)
+            assert set(body) <= {"details"}
+        self._check_declared(method, response)
+        return response
+
+    def _check_declared(self, method: str, response: aiohttp.ClientResponse) -> None:
+        for template, operations in self.document["paths"].items():
+            if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), response.url.raw_path):
+                declared = operations.get("get" if method == HTTPMethod.HEAD else method.lower())
+                if declared and not (response.status == 404 and "no such URL" in str(response._body)):
+                    assert str(response.status) in declared["responses"], f"{method} {template} {response.status}"
+                    answer = declared["responses"][str(response.status)]
+                    types = answer.get("content", {})
+                    assert any(_matches(response.content_type, one) for one in types) or (
+                        not types and not response.content_length
+                    ), f"{method} {template} {response.status} {response.content_type}"
+
+
+def _matches(content_type: str, declared: str) -> bool:
+    return re.fullmatch(declared.replace("*", ".*").replace("+", r"\+"), content_type) is not None
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[DeclaringClient]:
+    async with DeclaringClient(TestServer(create_app(settings))) as made:
+        yield made
