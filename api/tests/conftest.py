@@ -4,7 +4,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from http import HTTPMethod
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,17 @@ def _matches(content_type: str, declared: str) -> bool:
 
 
 @pytest.fixture
-async def client(settings: Settings) -> AsyncIterator[DeclaringClient]:
-    async with DeclaringClient(TestServer(create_app(settings))) as made:
-        yield made
+async def serve(settings: Settings) -> AsyncIterator[Callable[..., Awaitable[DeclaringClient]]]:
+    """Start a service with some settings changed; give its client."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes: Any) -> DeclaringClient:
+            server = TestServer(create_app(settings.model_copy(update=changes)))
+            return await stack.enter_async_context(DeclaringClient(server))
+
+        yield start
+
+
+@pytest.fixture
+async def client(serve: Callable[..., Awaitable[DeclaringClient]]) -> DeclaringClient:
+    return await serve()

@@ -100,8 +100,6 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         try:
             await schema.check(app[keys.POOL])
             waiting = None
-        except SchemaError:
-            raise
         except UnavailableError:
             waiting = asyncio.create_task(_wait_for(app[keys.POOL]))
         yield

@@ -39,6 +39,26 @@ class AttachmentNotFoundError(NotFoundError):
     sentence = "The image has no attachment of this name"
 
 
+class PreconditionFailedError(KtImagesError):
+    """What is stored is another version than the client made its request for."""
+
+    sentence = "What is stored is not what If-Match asked for"
+
+
+class UnsatisfiableRangeError(KtImagesError):
+    """The bytes asked for are beyond the end of a file of `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"The file has {size} bytes")
+
+
+class DamagedStoreError(KtImagesError):
+    """A file of the store is not what its row says: gone, cut off, or no regular file."""
+
+    sentence = "The stored file is damaged"
+
+
 class TooLargeError(KtImagesError):
     """More bytes or more pixels than the settings allow."""
 
@@ -55,7 +75,7 @@ class UnavailableError(KtImagesError):
     sentence = "The service cannot reach its database now, please try again"
 
 
-class SchemaError(UnavailableError):
+class SchemaError(KtImagesError):
     """The database's schema is missing or older than this version of the service needs."""
 
     sentence = "The database's schema is missing or too old; run: python3 -m kt_images.manage.load_fixtures --upgrade"

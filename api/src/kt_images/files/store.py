@@ -8,13 +8,15 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import io
 import os
+import stat
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kt_images.errors import DiskFullError, TooLargeError, UnavailableError
+from kt_images.errors import DamagedStoreError, DiskFullError, TooLargeError, UnavailableError
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
@@ -82,9 +84,18 @@ class Store:
         await asyncio.to_thread(self._move, received.path, self._objects / key)
         return key
 
-    def path(self, key: str) -> Path:
-        """Return where the bytes of this key are."""
-        return self._objects / key
+    def open_object(self, key: str, size: int) -> io.FileIO:
+        """Open the file of this key, which must have `size` bytes. Blocks. Raises DamagedStoreError."""
+        try:
+            descriptor = os.open(self._objects / key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            raise DamagedStoreError from error
+        file = io.FileIO(descriptor)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            file.close()
+            raise DamagedStoreError
+        return file
 
     @staticmethod
     def _move(source: Path, target: Path) -> None:

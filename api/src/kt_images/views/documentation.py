@@ -50,6 +50,7 @@ BODIES = {
 # Answers that a view need not declare.
 ALWAYS = {
     "400": "The request cannot be understood or is not allowed; the sentence says why.",
+    "500": "The service failed; what happened is in its log.",
     "503": "The database or the store is not reachable now, or busy.",
     "504": "The database took longer than the statement timeout.",
 }

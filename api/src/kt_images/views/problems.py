@@ -19,9 +19,13 @@ logger = logging.getLogger(__name__)
 STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.NotFoundError, HTTPStatus.NOT_FOUND),
     (errors.InvalidRequestError, HTTPStatus.BAD_REQUEST),
+    (errors.PreconditionFailedError, HTTPStatus.PRECONDITION_FAILED),
+    (errors.UnsatisfiableRangeError, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+    (errors.DamagedStoreError, HTTPStatus.INTERNAL_SERVER_ERROR),
     (errors.TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (errors.UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (errors.UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.SchemaError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.TooSlowError, HTTPStatus.GATEWAY_TIMEOUT),
     (errors.DiskFullError, HTTPStatus.INSUFFICIENT_STORAGE),
 )
@@ -66,14 +70,10 @@ def _printable(place: str | int) -> str | int:
     return "".join(c if c.isprintable() else "?" for c in place[:LONGEST_LOC])
 
 
-def answer(
-    status: int, sentence: str, details: list[ErrorDetail] | None = None, allow: str | None = None
-) -> web.Response:
-    """Return the one shape of an error, with the header Allow for a 405."""
-    headers = {"Allow": allow} if allow else {}
+def answer(status: int, sentence: str, details: list[ErrorDetail] | None = None) -> web.Response:
+    """Return the one shape of an error."""
     body = Error(error=sentence, details=details).model_dump_json(by_alias=True, exclude_none=True)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return web.Response(status=status, text=body, content_type="application/json", headers=headers)
 
 
@@ -89,12 +89,20 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
     except errors.KtImagesError as error:
         _raise_if_begun(request)
-        return answer(status_of(error), str(error), getattr(error, "details", None))
+        response = answer(status_of(error), str(error), getattr(error, "details", None))
+        if isinstance(error, errors.UnsatisfiableRangeError):
+            response.headers["Content-Range"] = f"bytes */{error.size}"
+        if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.exception("%s %s", request.method, request.rel_url.raw_path)
+        return response
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         status = HTTPStatus(error.status)
-        return answer(status, SENTENCES.get(status, status.phrase), allow=error.headers.get("Allow"))
+        response = answer(status, SENTENCES.get(status, status.phrase))
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except ConnectionError:
         raise
     except Exception:

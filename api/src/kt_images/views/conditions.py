@@ -1,0 +1,40 @@
+"""What a client asks for of a file that it may have already: RFC 9110, sections 13 (conditions) and 14 (ranges)."""
+
+from http import HTTPMethod
+
+from aiohttp import ETag, hdrs, web
+
+from kt_images.errors import PreconditionFailedError, UnsatisfiableRangeError
+
+ANY = "*"
+
+
+def client_has(request: web.Request, etag: str) -> bool:
+    """Tell whether the client has what `etag` stands for: 304. Raises PreconditionFailedError by its If-Match."""
+    if request.if_match is not None and not _named(etag, request.if_match, weak=False):
+        raise PreconditionFailedError
+    return request.if_none_match is not None and _named(etag, request.if_none_match, weak=True)
+
+
+def wanted_part(request: web.Request, etag: str, size: int) -> range | None:
+    """Return the bytes of `size` that the client wants, None for all.
+
+    Several ranges, a range that makes no sense, and one of another version than the client's stand for all. Raises
+    UnsatisfiableRangeError for a range that is all beyond the end.
+    """
+    if hdrs.RANGE not in request.headers or request.method != HTTPMethod.GET:
+        return None
+    if request.headers.get(hdrs.IF_RANGE, f'"{etag}"') != f'"{etag}"':
+        return None
+    try:
+        asked = request.http_range
+    except ValueError:
+        return None
+    part = range(*asked.indices(size))
+    if not part:
+        raise UnsatisfiableRangeError(size)
+    return part
+
+
+def _named(etag: str, named: tuple[ETag, ...], *, weak: bool) -> bool:
+    return any(one.value in {etag, ANY} and (weak or not one.is_weak) for one in named)

@@ -1,0 +1,274 @@
+"""Files: upload, redirect, download, and what is no picture."""
+
+import asyncio
+import hashlib
+import os
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from pictures import JPEG, drawn
+
+PNG = drawn("PNG")
+
+
+@pytest.fixture
+async def image(client):
+    await client.post("/images", json={"filename": "example.jpg"})
+    return client
+
+
+def form(content, field="image", filename="whatever.bin"):
+    made = aiohttp.FormData()
+    made.add_field(field, content, filename=filename)
+    return made
+
+
+async def upload(client, content, name="a.png", field="image"):
+    answer = await client.post(f"/images/1/attachment/{name}", data=form(content, field))
+    return answer.status, await answer.text()
+
+
+def stored_files(settings):
+    return [name for _, _, names in os.walk(settings.uploads_dir) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (drawn("JPEG"), "image/jpeg"), (drawn("JPEG", mode="CMYK"), "image/jpeg"), (PNG, "image/png"), (drawn("GIF"), "image/gif"),
+        (drawn("PNG", mode="I;16"), "image/png"), (drawn("WEBP"), "image/webp"), (drawn("AVIF"), "image/avif"),
+        (drawn("TIFF"), "image/tiff"), (drawn("BMP"), "image/bmp"), (JPEG.read_bytes(), "image/jpeg"),
+    ],
+)  # fmt: skip
+async def test_a_picture_comes_back_byte_for_byte_with_the_type_found_in_it(image, content, content_type):
+    assert await upload(image, content, "x") == (200, f"x sized of {len(content)} successfully stored")
+    answer = await image.get("/images/1/attachment/x")
+    assert (answer.status, answer.headers["Content-Type"], await answer.read()) == (200, content_type, content)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400), (b"nonsense", 415), (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415), (b"<html></html>", 415),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", 415), (b"GIF89a", 415), (JPEG.read_bytes()[:-1000], 400),
+        (PNG[: len(PNG) // 2], 400), (drawn("PNG", (1001, 1000), "L"), 413),
+    ],
+)  # fmt: skip
+async def test_what_is_no_whole_picture_is_refused_and_leaves_nothing(serve, settings, content, status):
+    client = await serve(max_pixels=1_000_000)
+    await client.post("/images", json={"filename": "example.jpg"})
+    assert (await upload(client, content))[0] == status
+    assert (await client.get("/images/1/attachment/a.png")).status == 404
+    assert stored_files(settings) == []
+
+
+async def test_a_new_file_takes_the_place_of_one_of_the_same_name(image):
+    await upload(image, PNG)
+    await upload(image, JPEG.read_bytes())
+    assert await (await image.get("/images/1/attachment/a.png")).read() == JPEG.read_bytes()
+
+
+async def test_an_image_has_several_files(image):
+    await upload(image, PNG, "a")
+    await upload(image, JPEG.read_bytes(), "b")
+    assert await (await image.get("/media/1/a")).read() == PNG
+    assert await (await image.get("/media/1/b")).read() == JPEG.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.png", "%22.png", "ü.png", "%E2%80%AEgnp.exe", "%3Fa%23b", "%25", "📷", "a%26b;c=d"]
+)
+async def test_the_redirect_leads_to_the_file_whatever_its_name(image, name):
+    url = image.make_url("/").join(URL("/images/1/attachment/" + name, encoded="%" in name))
+    async with image.session.post(url, data=form(PNG)) as answer:
+        assert answer.status == 200, await answer.text()
+    async with image.session.get(url, allow_redirects=False) as answer:
+        assert answer.status == 302
+        assert answer.headers["Location"].startswith("/media/1/")
+        assert answer.headers["Location"].isascii()
+    async with image.session.get(url) as answer:
+        assert await answer.read() == PNG
+
+
+@pytest.mark.parametrize(
+    "url", ["/images/22/attachment/a.png", "/images/1/attachment/b.png", "/media/1/b.png", "/media/22/a.png"]
+)
+async def test_what_is_not_stored_is_not_found(image, url):
+    await upload(image, PNG)
+    answer = await image.get(url)
+    assert answer.status == 404
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_no_file_without_its_image(image):
+    answer = await image.post("/images/22/attachment/a.png", data=form(PNG))
+    assert (answer.status, await answer.json()) == (404, {"error": "Image <22> is not found"})
+
+
+async def test_the_files_of_a_deleted_image_are_not_found_any_more(image):
+    await upload(image, PNG)
+    await image.delete("/images/1")
+    assert (await image.get("/media/1/a.png")).status == 404
+    assert (await image.get("/images/1/attachment/a.png")).status == 404
+
+
+async def test_a_file_larger_than_the_limit_is_refused_and_leaves_nothing(serve, settings):
+    client = await serve(max_upload_size=len(PNG))
+    await client.post("/images", json={"filename": "example.jpg"})
+    assert (await upload(client, PNG))[0] == 200
+    assert (await upload(client, b"\0" * 2**20))[0] == 413
+
+    async def undeclared():
+        yield PART + PNG + b"\0\r\n--b--\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = await client.post("/images/1/attachment/b", data=undeclared(), headers=headers)
+    assert answer.status == 413
+    assert len(stored_files(settings)) == 1
+
+
+PART = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data; boundary=b", PART + PNG),
+        ("multipart/form-data; boundary=b", PART + PNG + b"\r\n--b"),
+        ("multipart/form-data; boundary=b", PART + PNG + b"\r\n--c--\r\n"),
+        ("multipart/form-data; boundary=b", b"--b--\r\n"),
+        ("multipart/form-data; boundary=b", b""),
+        ("multipart/form-data; boundary=b", PART.replace(b"image", b"file") + PNG + b"\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", PART + PNG + b"\r\n" + PART + PNG + b"\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", b"--b\r\n\r\n" + PNG + b"\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-\0Disposition: x\r\n\r\n" + PNG + b"\r\n--b--\r\n"),
+        (
+            "multipart/form-data; boundary=b",
+            b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n--c--\r\n--b--\r\n",
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            PART.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n") + b"\r\n--b--",
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\n' + b"x" * 99,
+        ),
+        ("multipart/form-data", PART + PNG + b"\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=" + "b" * 71, b"--" + b"b" * 71),
+        ("multipart/form-data; boundary=é", PART),
+        ("image/png", PNG),
+        ("application/x-www-form-urlencoded", b"image=x"),
+    ],
+)
+async def test_a_body_that_is_no_whole_form_is_refused_and_leaves_nothing(image, settings, content_type, body):
+    answer = await image.post("/images/1/attachment/a", data=body, headers={"Content-Type": content_type})
+    assert answer.status in {400, 415}, await answer.text()
+    assert (await image.get("/images/1/attachment/a")).status == 404
+    assert stored_files(settings) == []
+
+
+async def test_a_compressed_upload_is_refused(image):
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Encoding": "gzip"}
+    answer = await image.post("/images/1/attachment/a", data=b"", headers=headers)
+    assert answer.status == 415
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+async def test_a_client_that_leaves_in_the_middle_leaves_nothing(image, settings, share):
+    body = PART + JPEG.read_bytes() + b"\r\n--b--\r\n"
+    _, writer = await asyncio.open_connection("127.0.0.1", image.port)
+    head = f"POST /images/1/attachment/a HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    writer.write(
+        head.encode() + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + body[: int(len(body) * share)]
+    )
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.transport.abort()
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if not stored_files(settings):
+            break
+    assert stored_files(settings) == []
+    assert (await image.get("/images/1/attachment/a")).status == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["%2e%2e%2fa", "..%5ca", "..", "%2e%2e", "a%2fb", "%00", "a%0d%0ab", "%ff", "x" * 256, "%7f", "%c3%28"]
+)
+async def test_a_name_that_is_no_plain_name_is_refused(image, name):
+    for method, path in (("GET", "/media/1/"), ("GET", "/images/1/attachment/"), ("POST", "/images/1/attachment/")):
+        url = str(image.make_url("/")) + path[1:] + name
+        async with image.session.request(
+            method, URL(url, encoded=True), data=form(PNG) if method == "POST" else None
+        ) as answer:
+            assert answer.status in {400, 404, 405}, await answer.text()
+            assert "error" in await answer.json()
+
+
+async def test_a_range_of_the_bytes(image):
+    await upload(image, PNG)
+    answer = await image.get("/media/1/a.png", headers={"Range": "bytes=1-3"})
+    assert (answer.status, await answer.read()) == (206, b"PNG")
+    assert answer.headers["Content-Range"] == f"bytes 1-3/{len(PNG)}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("bytes=0-0", slice(0, 1)), ("bytes=-5", slice(-5, None)), ("bytes=5-", slice(5, None)), ("bytes=-99999", slice(None)),
+        ("bytes=3-99999", slice(3, None)),
+    ],
+)  # fmt: skip
+async def test_every_form_of_a_range(image, asked, given):
+    await upload(image, PNG)
+    answer = await image.get("/media/1/a.png", headers={"Range": asked})
+    assert (answer.status, await answer.read()) == (206, PNG[given])
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-1,3-4", "bytes=5-2", "bytes=x", "lines=1-2", "bytes=", "bytes=-", "bytes"])
+async def test_several_ranges_and_rubbish_stand_for_the_whole_file(image, asked):
+    await upload(image, PNG)
+    answer = await image.get("/media/1/a.png", headers={"Range": asked})
+    assert (answer.status, await answer.read()) == (200, PNG)
+
+
+@pytest.mark.parametrize("asked", [f"bytes={len(PNG)}-", "bytes=99999-999999"])
+async def test_a_range_beyond_the_end_cannot_be_satisfied(image, asked):
+    await upload(image, PNG)
+    answer = await image.get("/media/1/a.png", headers={"Range": asked})
+    assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(PNG)}")
+
+
+async def test_a_client_that_has_the_bytes_is_not_sent_them_again(image):
+    await upload(image, PNG)
+    etag = (await image.head("/media/1/a.png")).headers["ETag"]
+    assert etag == f'"{hashlib.sha256(PNG).hexdigest()}"'
+    for known in (etag, f'"x", {etag}', f"W/{etag}", "*"):
+        answer = await image.get("/media/1/a.png", headers={"If-None-Match": known})
+        assert (answer.status, answer.headers["ETag"], await answer.read()) == (304, etag, b"")
+    assert (await image.get("/media/1/a.png", headers={"If-None-Match": '"x"'})).status == 200
+    assert (await image.get("/media/1/a.png", headers={"If-Match": '"x"'})).status == 412
+    part = {"Range": "bytes=1-3"}
+    assert (await image.get("/media/1/a.png", headers={**part, "If-Range": etag})).status == 206
+    assert (await image.get("/media/1/a.png", headers={**part, "If-Range": '"x"'})).status == 200
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut", "link", "fifo"])
+async def test_a_damaged_file_is_never_served(image, settings, damage):
+    await upload(image, PNG)
+    (stored,) = (path for path in settings.uploads_dir.rglob("*") if path.is_file())
+    if damage == "cut":
+        stored.write_bytes(PNG[:-1])
+    else:
+        stored.unlink()
+    if damage == "link":
+        stored.symlink_to("/etc/passwd")
+    if damage == "fifo":
+        os.mkfifo(stored)
+    answer = await image.get("/media/1/a.png")
+    assert (answer.status, await answer.json()) == (500, {"error": "The stored file is damaged"})

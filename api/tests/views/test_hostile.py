@@ -1,0 +1,231 @@
+"""Whatever a client sends: a clear answer, nothing lost, and never a failure of the service."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from io import BytesIO
+
+import pytest
+from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from kt_images.application import create_app
+
+JSON = {"Content-Type": "application/json"}
+
+# No test of speed: a busy machine may take its time for an example.
+PATIENT = effort(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"nonsense", b"[]", b"null", b"1", b'"text"', b'[["filename", "a.jpg"]]', b"\xff\xfe", b'{"filename": "\xff"}',
+        b'{"filename": NaN}', b'{"filename": Infinity}', b'{"filename": ' + b"9" * 5000 + b"}", b"[" * 100_000, b'{"a":' * 100_000,
+        b'{"filename": "a\\u0000b"}', b'{"filename": "\\ud800"}', b'{"filename": "a.jpg", "tags": "x"}',
+        b'{"filename": "a.jpg", "tags": [["x"]]}', b'{"filename": "a.jpg", "tags": null}', b'{"filename": "a.jpg", "tag": ["x"]}',
+        b'{"filename": "a.jpg", "image_id": 7}', b'{"filename": "a.jpg", "tags": ["\\udfff"]}', b'{"tags": []}', b'{"filename": 7}',
+        json.dumps({"filename": "a.jpg", "tags": [f"{n}" for n in range(1000)]}).encode(),
+        json.dumps({"filename": "a.jpg", "tags": ["x" * 1000_000]}).encode(),
+        json.dumps({"filename": "a.jpg", "x" * 100_000: 1}).encode(),
+    ],
+)  # fmt: skip
+async def test_a_body_that_is_no_image_is_refused_and_leaves_nothing(client, body):
+    answer = await client.post("/images", data=body, headers=JSON)
+    assert answer.status == 400, await answer.text()
+    assert len(await answer.text()) < 1000
+    assert await (await client.get("/images")).json() == [{"totalImages": 0, "totalChunks": 0}]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/json; charset=nonsense"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        {"Content-Type": "application/json", "Content-Encoding": "br"},
+    ],
+)
+async def test_a_body_in_a_form_that_cannot_be_read_is_refused(client, headers):
+    answer = await client.post("/images", data=b'{"filename": "a.jpg"}', headers=headers)
+    assert answer.status == 400, await answer.text()
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
+async def test_json_that_is_not_called_json_is_refused(client, content_type):
+    """A form on another site can send these without asking."""
+    answer = await client.post("/images", data=b'{"filename": "a.jpg"}', headers={"Content-Type": content_type})
+    assert answer.status == 415
+
+
+async def test_a_body_beyond_the_limit_is_too_large(client):
+    answer = await client.post("/images", data=BytesIO(b" " * 2**21), headers=JSON)
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    "image_id",
+    [
+        "0",
+        "-1",
+        "01",
+        "1_000",
+        "%201",
+        "1.0",
+        "1e3",
+        "x",
+        "%00",
+        "%D9%A1",
+        "9223372036854775808",
+        "9" * 4000,
+        "%ff",
+        "1%0d%0aX:y",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+async def test_an_id_that_is_none_is_refused(client, method, image_id):
+    answer = await client.request(
+        method, f"/images/{image_id}", data=b"{}" if method == "PATCH" else None, headers=JSON
+    )
+    assert answer.status in {400, 404}, await answer.text()
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "%",
+        "_",
+        "a\\b",
+        "'",
+        '"',
+        "{}",
+        "{a,b}",
+        "$$",
+        ";",
+        "--",
+        "%s",
+        "%(x)s",
+        "NULL",
+        "a,b",
+        "*",
+        "a\u2028b",
+        "\u202e",
+    ],
+)
+async def test_a_tag_is_data_and_nothing_else(client, tag):
+    await client.post("/images", json={"filename": tag.replace("\\", "x"), "tags": ["decoy", "decoy2"]})
+    created = await client.post("/images", json={"filename": tag.replace("\\", "x"), "tags": [tag]})
+    for kind in ("tag", "tags_all", "tags_any"):
+        found = await (await client.get("/images", params={kind: tag})).json()
+        assert found == [[await created.json()], {"totalImages": 1, "totalChunks": 1}]
+
+
+@asynccontextmanager
+async def raw(settings):
+    """Give a function that sends raw bytes on a connection of its own and returns all that comes back."""
+    async with TestServer(create_app(settings)) as server:
+
+        async def say(request: bytes) -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(request)
+            answer = await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            return answer
+
+        yield say
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /images/\0 HTTP/1.1", b"GET /images\xff HTTP/1.1", b"GET /images?tag=\0 HTTP/1.1", b"GET /%zz HTTP/1.1", b"nonsense",
+        b"GET http://[::1 HTTP/1.1", b"GET //images HTTP/1.1", b"GET /images HTTP/9.9", b"GET /" + b"x" * 9000 + b" HTTP/1.1",
+        b"TRACE /images HTTP/1.1", b"BREW /images HTTP/1.1", b"GET /images/%00 HTTP/1.1", b"GET http://evil/images/0 HTTP/1.1",
+        b"GET /media/1/%2e%2e%2f%2e%2e%2fetc%2fpasswd HTTP/1.1", b"GET /media/1/..%5c..%5cx HTTP/1.1",
+        b"GET /media/../../etc/passwd HTTP/1.1", b"GET /media/1/%252e%252e HTTP/1.1", b"GET * HTTP/1.1",
+    ],
+)  # fmt: skip
+async def test_a_line_that_no_client_should_send_is_answered_all_the_same(settings, request_line):
+    async with raw(settings) as say:
+        answer = await say(request_line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert int(head.split()[1]) in {400, 404, 405}, answer
+    assert set(json.loads(body)) <= {"error", "details"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked", b"Content-Length: 2\r\nContent-Length: 3", b"Content-Length: -1",
+        b"Transfer-Encoding: nonsense", b"X: " + b"x" * 9000, b"X y: z", b": z", b"Host: y\r\nX:\x00",
+    ],
+)  # fmt: skip
+async def test_headers_that_contradict_each_other_are_refused(settings, headers):
+    async with raw(settings) as say:
+        answer = await say(
+            b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            + headers
+            + b"\r\n\r\n{}"
+        )
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == 400, answer
+    assert set(json.loads(body)) <= {"error", "details"}
+
+
+NASTY = st.text(max_size=30) | st.sampled_from(["\0", "\ud800", "a/b", "..", "é", "e\u0301", " x ", "x" * 101])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | NASTY,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NASTY, inner, max_size=4),
+    max_leaves=10,
+)
+ALMOST_AN_IMAGE = st.fixed_dictionaries({"filename": NASTY, "tags": st.lists(NASTY, max_size=5)})
+
+
+async def test_any_json_is_refused_or_found_again_by_exactly_its_tags(client):
+    loop = asyncio.get_running_loop()
+
+    async def tried(body):
+        answer = await client.post("/images", data=json.dumps(body).encode(), headers=JSON)
+        assert answer.status in {201, 400}, await answer.text()
+        if answer.status == 201:
+            image = await answer.json()
+            where = {"after": image["image_id"] - 1, "limit": 1}
+            for tag in image["tags"]:
+                assert await (await client.get("/images", params={"tag": tag, **where})).json() == [
+                    [image],
+                    {"totalImages": 1, "totalChunks": 1},
+                ]
+
+    @PATIENT
+    @given(ANYTHING | ALMOST_AN_IMAGE)
+    def any_json(body):
+        asyncio.run_coroutine_threadsafe(tried(body), loop).result()
+
+    await asyncio.to_thread(any_json)
+
+
+async def test_any_url_is_answered(client):
+    loop = asyncio.get_running_loop()
+    parameter = st.sampled_from(["tag", "tags_all", "tags_any", "tags_none", "after", "limit"]) | NASTY
+    unicode = st.characters(exclude_categories=("Cs",))
+
+    async def tried(method, path, query):
+        answer = await client.request(method, f"/images{path}", params=query)
+        assert answer.status < 500, await answer.text()
+
+    @PATIENT
+    @given(
+        st.sampled_from(["GET", "DELETE", "PATCH", "POST"]),
+        st.just("") | st.text(unicode, max_size=20).map(lambda text: f"/{text}"),
+        st.lists(
+            st.tuples(parameter, NASTY).filter(lambda pair: not any("\ud800" in part for part in pair)), max_size=4
+        ),
+    )
+    def any_url(method, path, query):
+        asyncio.run_coroutine_threadsafe(tried(method, path, query), loop).result()
+
+    await asyncio.to_thread(any_url)

@@ -1,0 +1,134 @@
+"""The list: its filters, its form, and its end, which proves that it is whole."""
+
+import asyncio
+import json
+
+import pytest
+
+IMAGES = [
+    ["red", "round"],
+    ["red"],
+    ["blue", "round", "small"],
+    [],
+    ["blue", "red"],
+]
+
+
+@pytest.fixture
+async def filled(client):
+    for number, tags in enumerate(IMAGES, 1):
+        await client.post("/images", json={"filename": f"{number}.jpg", "tags": tags})
+    return client
+
+
+async def listed(client, query=""):
+    """Return the ids, after a look at the list's form."""
+    answer = await client.get(f"/images{query}")
+    assert answer.status == 200, await answer.text()
+    *chunks, totals = await answer.json()
+    images = [image for chunk in chunks for image in chunk]
+    assert totals == {"totalImages": len(images), "totalChunks": len(chunks)}
+    assert all(set(image) == {"image_id", "filename", "tags"} for image in images)
+    ids = [image["image_id"] for image in images]
+    assert ids == sorted(ids)
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("", [1, 2, 3, 4, 5]),
+        ("?tag=red", [1, 2, 5]),
+        ("?tag=red&tag=round", [1]),
+        ("?tags_all=red", [1, 2, 5]),
+        ("?tags_all=red&tags_all=round", [1]),
+        ("?tag=blue&tags_all=red", [5]),
+        ("?tags_any=small", [3]),
+        ("?tags_any=small&tags_any=red", [1, 2, 3, 5]),
+        ("?tags_none=red", [3, 4]),
+        ("?tags_none=red&tags_none=blue", [4]),
+        ("?tags_any=red&tags_any=blue&tags_none=round", [2, 5]),
+        ("?tag=round&tags_any=red&tags_none=small", [1]),
+        ("?tag=Red", []),
+        ("?tag=%20red%20", [1, 2, 5]),
+        ("?tag=re", []),
+        ("?after=0", [1, 2, 3, 4, 5]),
+        ("?after=3", [4, 5]),
+        ("?after=9223372036854775807", []),
+        ("?limit=2", [1, 2]),
+        ("?limit=9223372036854775807", [1, 2, 3, 4, 5]),
+        ("?after=1&limit=2&tag=red", [2, 5]),
+    ],
+)
+async def test_a_list_gives_the_images_that_every_filter_allows(filled, query, ids):
+    assert await listed(filled, query) == ids
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "tagz=red", "Tag=red", "tags_all[]=red", "tag=", "tag=%20", "tags_any=", "tags_none=", "tag=a%00b", "tag=%ff",
+        "after=-1", "after=1.0", "after=%201", "after=1_000", "after=x", "after=", "after=9223372036854775808",
+        "after=1&after=2", "limit=0", "limit=-1", "limit=x", "limit=%D9%A1", "limit=" + "9" * 4000, "tag=" + "x" * 101,
+    ],
+)  # fmt: skip
+async def test_a_parameter_that_is_not_in_the_contract_is_refused_by_name(filled, query):
+    answer = await filled.get(f"/images?{query}")
+    body = await answer.json()
+    assert answer.status == 400
+    assert "%ff" in query or body["details"][0]["in"] == "query string"
+    assert "%ff" in query or body["details"][0]["loc"][0] == query.split("=")[0]
+
+
+async def test_an_unknown_parameter_is_answered_with_the_known_ones(filled):
+    body = await (await filled.get("/images?tagz=red")).json()
+    assert body["error"] == "query string tagz: This call takes tag, tags_all, tags_any, tags_none, after, limit"
+
+
+async def test_chunks_hold_the_configured_number_of_images(filled):
+    for _ in range(20):
+        await filled.post("/images", json={"filename": "more.jpg"})
+    *chunks, totals = await (await filled.get("/images")).json()
+    assert [len(chunk) for chunk in chunks] == [10, 10, 5]
+    assert totals == {"totalImages": 25, "totalChunks": 3}
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "text/html, application/x-ndjson;q=0.9"])
+async def test_ndjson_has_an_image_per_line_and_the_totals_last(filled, accept):
+    answer = await filled.get("/images?tag=red", headers={"Accept": accept})
+    assert answer.content_type == "application/x-ndjson"
+    text = await answer.text()
+    assert text.endswith("\n")
+    *images, totals = [json.loads(line) for line in text.splitlines()]
+    assert [image["image_id"] for image in images] == [1, 2, 5]
+    assert totals == {"totalImages": 3, "totalChunks": 1}
+
+
+async def test_ndjson_of_nothing_is_the_totals(client):
+    answer = await client.get("/images", headers={"Accept": "application/x-ndjson"})
+    assert json.loads(await answer.text()) == {"totalImages": 0, "totalChunks": 0}
+
+
+async def test_a_list_that_fails_in_the_middle_breaks_off_without_totals(filled, pool):
+    """The table goes away while a client that has the first chunks isn't reading."""
+    await pool.query("insert into images (filename) select repeat('x', 200) from generate_series(1, 100000)")
+    async with filled.session.get(filled.make_url("/images")) as answer:
+        assert answer.status == 200
+        await answer.content.read(10)
+        await asyncio.sleep(1.5)  # beyond the lease: no connection holds the table
+        await pool.query("alter table images rename to hidden")
+        try:
+            with pytest.raises(Exception, match="payload is not completed"):
+                await asyncio.wait_for(answer.read(), 10)
+        finally:
+            await pool.query("alter table hidden rename to images")
+
+
+async def test_a_list_that_fails_at_once_is_an_error_with_a_status(filled, pool):
+    await pool.query("alter table images rename to hidden")
+    try:
+        answer = await filled.get("/images")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert "load_fixtures" in (await answer.json())["error"]
+    finally:
+        await pool.query("alter table hidden rename to images")
