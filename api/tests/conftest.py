@@ -51,9 +51,8 @@ async def dsn(server_dsn: str) -> str:
 
 @pytest.fixture
 async def pool(dsn: str) -> AsyncIterator[Pool]:
-    made = Pool(dsn, 4, Limits())
-    yield made
-    await made.close()
+    async with Pool(dsn, 4, Limits()) as made:
+        yield made
 
 
 @pytest.fixture

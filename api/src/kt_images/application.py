@@ -95,17 +95,18 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         if not settings.postgres_dsn:
             await _upgrade(dsn, limits)
-        app[keys.POOL] = Pool(dsn, settings.pool_size, limits)
-        app[keys.STREAM_POOL] = Pool(dsn, settings.stream_pool_size, limits)
-        try:
-            await schema.check(app[keys.POOL])
-            waiting = None
-        except UnavailableError:
-            waiting = asyncio.create_task(_wait_for(app[keys.POOL]))
-        yield
-        if waiting:
-            waiting.cancel()
-        await asyncio.gather(app[keys.POOL].close(), app[keys.STREAM_POOL].close())
+        async with (
+            Pool(dsn, settings.pool_size, limits) as app[keys.POOL],
+            Pool(dsn, settings.stream_pool_size, limits) as app[keys.STREAM_POOL],
+        ):
+            try:
+                await schema.check(app[keys.POOL])
+                waiting = None
+            except UnavailableError:
+                waiting = asyncio.create_task(_wait_for(app[keys.POOL]))
+            yield
+            if waiting:
+                waiting.cancel()
 
 
 async def _upgrade(dsn: str, limits: Limits) -> None:

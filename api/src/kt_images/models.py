@@ -58,6 +58,11 @@ def _digits(value: Any) -> Any:
     return value
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    # null stands for "left out" in the code; a client cannot send it.
+    del schema["default"]
+
+
 Filename = Annotated[
     str,
     AfterValidator(_filename),
@@ -107,10 +112,18 @@ class ImageChanges(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    filename: Filename | SkipJsonSchema[None] = Field(None, description="The new name.")
-    tags: Tags | SkipJsonSchema[None] = Field(None, description="Replaces all tags; excludes the other two.")
-    add_tags: Tags | SkipJsonSchema[None] = Field(None, description="Tags to add behind those it has.")
-    remove_tags: Tags | SkipJsonSchema[None] = Field(None, description="Tags to take away, where it has them.")
+    filename: Filename | SkipJsonSchema[None] = Field(
+        None, description="The new name.", json_schema_extra=_without_default
+    )
+    tags: Tags | SkipJsonSchema[None] = Field(
+        None, description="Replaces all tags; excludes the other two.", json_schema_extra=_without_default
+    )
+    add_tags: Tags | SkipJsonSchema[None] = Field(
+        None, description="Tags to add behind those it has.", json_schema_extra=_without_default
+    )
+    remove_tags: Tags | SkipJsonSchema[None] = Field(
+        None, description="Tags to take away, where it has them.", json_schema_extra=_without_default
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -177,4 +190,6 @@ class Error(BaseModel):
     """The body of every answer that is no success."""
 
     error: str = Field(description="What went wrong, in a sentence.", examples=["Image <22> is not found"])
-    details: list[ErrorDetail] | SkipJsonSchema[None] = Field(None, description="Each field at fault.")
+    details: list[ErrorDetail] | SkipJsonSchema[None] = Field(
+        None, description="Each field at fault.", json_schema_extra=_without_default
+    )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 from kt_images.database.connection import Connection, Limits, Parameters
 from kt_images.errors import UnavailableError
@@ -21,6 +21,12 @@ class Pool:
         self._leases = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
         self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -69,7 +69,10 @@ async def _apply(connection: Connection, names: list[str], yes: bool) -> None:
 
 
 def _is_confirmed() -> bool:
-    return sys.stdin.isatty() and input("Type yes to go on: ").strip() == "yes"
+    if not sys.stdin.isatty():
+        return False
+    print("Type yes to go on: ", end="", flush=True)
+    return sys.stdin.readline().strip() == "yes"
 
 
 if __name__ == "__main__":

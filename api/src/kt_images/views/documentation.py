@@ -78,6 +78,10 @@ class Document(OpenApiSpec3):
             operations = {method: _completed(path, method, item[method]) for method in METHODS if item.get(method)}
             item.clear()
             item.update(operations)
+        if schemas := spec.get("components", {}).get("schemas"):
+            in_order = dict(sorted(schemas.items()))
+            schemas.clear()
+            schemas.update(in_order)
         return spec
 
 

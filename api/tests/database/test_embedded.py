@@ -1,0 +1,153 @@
+"""The PostgreSQL that nobody has to install."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from kt_images.database import embedded
+from kt_images.errors import UnavailableError
+
+IS_LINUX = sys.platform == "linux"
+
+RUN = """
+import sys, pathlib, time
+from kt_images.database import embedded
+with embedded.running(pathlib.Path(sys.argv[1])) as dsn:
+    print(dsn, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def data(folder, request):
+    return folder / f"embedded-{abs(hash(request.node.name))}"
+
+
+def ask(dsn, sql):
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0] if cursor.description else None
+    finally:
+        connection.close()
+
+
+def ended(pid, seconds=10):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def postmaster(data):
+    return int((data / "postmaster.pid").read_text().split()[0])
+
+
+def test_what_was_written_is_there_at_the_next_start(data):
+    with embedded.running(data) as dsn:
+        ask(dsn, "create table kept as select 7 as seven")
+    with embedded.running(data) as dsn:
+        assert ask(dsn, "select seven from kept") == 7
+
+
+def test_letters_outside_ascii_are_letters(data):
+    with embedded.running(data) as dsn:
+        assert ask(dsn, "select lower('ÄЖ')") == "äж"
+        ask(dsn, "create extension pg_trgm")
+        assert ask(dsn, "select cardinality(show_trgm('жж'))") > 0
+
+
+def test_nobody_else_can_reach_it(data):
+    with embedded.running(data) as dsn:
+        assert ask(dsn, "show listen_addresses") == ""
+        sockets = Path(dsn.split()[0].removeprefix("host="))
+        assert sockets.stat().st_mode & 0o777 == 0o700
+        assert data.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_one_on_the_same_data_adopts_the_first_and_leaves_it_running(data):
+    with embedded.running(data) as first:
+        with embedded.running(data) as second:
+            assert second == first
+        assert ask(first, "select 1") == 1
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="the kernel's signal at a parent's death is Linux's")
+def test_it_shuts_down_cleanly_when_its_parent_is_killed(data):
+    with subprocess.Popen([sys.executable, "-c", RUN, str(data)], stdout=subprocess.PIPE) as parent:
+        parent.stdout.readline()
+        pid = postmaster(data)
+        parent.send_signal(signal.SIGKILL)
+    assert ended(pid)
+    state = subprocess.run(
+        [embedded.find_binaries() / "pg_controldata", data], capture_output=True, text=True, check=True
+    )
+    assert "shut down" in state.stdout.split("Database cluster state:")[1].splitlines()[0]
+    with embedded.running(data) as dsn:
+        assert ask(dsn, "select 1") == 1
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="reads /proc")
+def test_a_pid_that_is_somebody_else_s_by_now_is_not_taken_for_the_server(data):
+    with embedded.running(data):
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    lines[0] = str(os.getpid())
+    (data / "postmaster.pid").write_text("\n".join(lines))
+    with embedded.running(data) as dsn:
+        assert ask(dsn, "select 1") == 1
+
+
+def test_variables_meant_for_clients_do_not_reach_it(data, monkeypatch):
+    monkeypatch.setenv("PGDATA", "/nowhere")
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=nonsense")
+    with embedded.running(data):
+        monkeypatch.undo()
+
+
+def test_data_of_another_major_version_is_refused(data):
+    with embedded.running(data):
+        pass
+    (data / "PG_VERSION").write_text("9\n")
+    with pytest.raises(UnavailableError, match="was made by PostgreSQL 9"), embedded.running(data):
+        pass
+
+
+def test_a_folder_with_something_else_in_it_is_refused(data):
+    data.mkdir()
+    (data / "mine.txt").write_text("mine")
+    with pytest.raises(UnavailableError, match="not empty"), embedded.running(data):
+        pass
+    assert (data / "mine.txt").read_text() == "mine"
+
+
+def test_an_initialisation_that_was_cut_off_is_begun_again(data):
+    half = data.with_name(data.name + ".new")
+    half.mkdir()
+    (half / "PG_VERSION").write_text("18\n")
+    with embedded.running(data) as dsn:
+        assert ask(dsn, "select 1") == 1
+
+
+def test_a_folder_below_one_that_is_closed_to_others_will_do(data):
+    """/root, for one, where the server's account cannot walk."""
+    data.mkdir(mode=0o700)
+    with embedded.running(data / "db") as dsn:
+        assert ask(dsn, "select 1") == 1
+
+
+def test_another_postgresql_can_be_named(data):
+    systems = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not systems:
+        pytest.skip("this system has no PostgreSQL of its own")
+    with embedded.running(data, find=lambda: systems[-1]) as dsn:
+        assert ask(dsn, "show server_version").startswith(systems[-1].parent.name)

@@ -1,0 +1,107 @@
+"""The list beneath HTTP: it reads ahead, holds nothing for a client that isn't reading, and survives its database."""
+
+import asyncio
+import json
+from contextlib import aclosing
+
+import pytest
+
+from kt_images import errors
+from kt_images.database.connection import Limits
+from kt_images.database.pool import Pool
+from kt_images.database.stream import Pace, chunks
+from kt_images.models import ImageFilter
+
+FILL = "insert into images (filename, tags) select 'f' || n, array['t' || n % 10] from generate_series(1, 1000) as n"
+PACE = Pace(size=10, lease=0.05, patience=5, pause=0.01)
+
+
+@pytest.fixture
+async def single(dsn, pool):
+    """A pool of one connection: whoever holds it is alone."""
+    await pool.query(FILL)
+    async with Pool(f"{dsn} application_name=single", 1, Limits(acquire=1)) as made:
+        yield made
+
+
+def ids(chunk):
+    return [json.loads(document)["image_id"] for document in chunk.documents.decode().split("\n")]
+
+
+async def collected(pool, pace=PACE, between=None, **wanted):
+    found = []
+    async with aclosing(chunks(pool, ImageFilter(**wanted), "\n", pace)) as stream:
+        async for chunk in stream:
+            assert chunk.count == len(ids(chunk))
+            assert chunk.last == ids(chunk)[-1]
+            found += ids(chunk)
+            if between:
+                await between(chunk)
+    return found
+
+
+async def test_every_image_is_given_once_and_in_order(single):
+    assert await collected(single) == list(range(1, 1001))
+
+
+async def test_a_client_that_does_not_read_holds_no_connection(single):
+    async def slow(chunk):
+        if chunk.last % 200 == 0:
+            await asyncio.sleep(0.2)
+            assert await single.query("select 1")
+
+    assert await collected(single, between=slow) == list(range(1, 1001))
+
+
+async def test_a_limit_holds_across_interruptions(single):
+    async def slow(_):
+        await asyncio.sleep(0.07)
+
+    assert (
+        await collected(single, between=slow, limit=105, tags_any=["t1", "t2"])
+        == [n for n in range(1, 1001) if n % 10 in {1, 2}][:105]
+    )
+
+
+async def test_a_client_that_reads_keeps_its_cursor(single, pool):
+    """Opening a cursor anew for each chunk makes a rare tag's list 20 times slower."""
+    committed = "select xact_commit as n from pg_stat_database where datname = 'postgres'"
+    before = (await pool.query(committed))[0].n
+    assert len(await collected(single, Pace(size=1, lease=5))) == 1000
+    assert (await pool.query(committed))[0].n - before < 50
+
+
+async def test_a_list_goes_on_after_its_sessions_were_ended(single, pool):
+    async def end(chunk):
+        if chunk.last in {100, 500}:
+            await pool.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'single'")
+
+    assert await collected(single, between=end) == list(range(1, 1001))
+
+
+async def test_a_database_that_stays_away_ends_the_list_with_an_error(single, pool):
+    async def end(_):
+        await pool.query("alter role postgres connection limit 0")
+        await pool.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'single'")
+        single._dsn = "host=/nowhere"
+
+    try:
+        with pytest.raises(errors.UnavailableError):
+            await collected(single, Pace(size=10, lease=0.05, patience=0.3, pause=0.01), between=end)
+    finally:
+        await pool.query("alter role postgres connection limit -1")
+
+
+async def test_a_first_chunk_that_cannot_be_had_is_an_error_at_once():
+    nowhere = Pool("host=/nowhere", 1, Limits())
+    with pytest.raises(errors.UnavailableError):
+        await asyncio.wait_for(collected(nowhere, Pace(patience=60)), 2)
+
+
+async def test_a_stream_that_is_left_gives_back_what_it_had(single):
+    tasks = len(asyncio.all_tasks())
+    for _ in range(50):
+        async with aclosing(chunks(single, ImageFilter(), "\n", PACE)) as stream:
+            await anext(stream)
+    assert len(asyncio.all_tasks()) == tasks
+    assert await single.query("select 1")
