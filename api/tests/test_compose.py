@@ -1,0 +1,56 @@
+"""docker-compose.yml, api/Dockerfile and the settings know the same service."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from psycopg2.extensions import parse_dsn
+
+from kt_images.base_settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+
+
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+
+
+@pytest.fixture(scope="module")
+def image():
+    """What the Dockerfile's ENV lines set."""
+    lines = re.findall(r"^ENV (.*)", (ROOT / "api/Dockerfile").read_text(), re.MULTILINE)
+    return dict(pair.split("=", 1) for line in lines for pair in line.split())
+
+
+def test_the_services_and_their_ports_are_those_of_the_readme(services):
+    assert {name: service["ports"] for name, service in services.items()} == {"db": ["5432:5432"], "api": ["8080:8080"]}
+    assert DEFAULTS["port"] == 8080
+
+
+def test_every_variable_is_a_setting(services, image):
+    known = {"POSTGRES_DSN" if name == "postgres_dsn" else f"KT_IMAGES_{name.upper()}" for name in DEFAULTS}
+    assert {*services["api"]["environment"], *image} <= known
+
+
+def test_the_service_knows_the_database_by_its_name_and_password(services):
+    database = services["db"]["environment"]
+    assert parse_dsn(services["api"]["environment"]["POSTGRES_DSN"]) == {
+        "host": "db",
+        "dbname": database["POSTGRES_DB"],
+        "user": database["POSTGRES_USER"],
+        "password": database["POSTGRES_PASSWORD"],
+    }
+
+
+def test_what_is_stored_outlives_the_containers_and_is_not_that_of_make_run(services, image):
+    folders = dict(volume.split(":") for service in services.values() for volume in service["volumes"])
+    assert set(folders.values()) == {"/var/lib/postgresql/data", image["KT_IMAGES_UPLOADS_DIR"]}
+    assert all(folder.startswith("./data/") for folder in folders)
+    assert not {Path(folder) for folder in folders} & {DEFAULTS["database_dir"], DEFAULTS["uploads_dir"]}
+
+
+def test_a_stop_waits_for_the_requests_in_flight(services):
+    assert int(services["api"]["stop_grace_period"].removesuffix("s")) > DEFAULTS["grace_period"]
