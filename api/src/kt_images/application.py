@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[in_flight.middleware, problems.middleware])
     app[IN_FLIGHT] = in_flight
     app[keys.SETTINGS] = settings
+    app[keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     app.router.add_view("/images", ImagesView)
     app.router.add_view(IMAGE, ImageView)
     app.router.add_view(IMAGE + "/attachment/{filename}", AttachmentView)

@@ -72,7 +72,7 @@ async def test_closing_waits_for_who_still_works_and_then_closes_all(dsn, pool):
 
 
 async def test_closing_does_not_wait_for_ever(dsn):
-    """aiopg's wait_closed() does."""
+    """Aiopg's wait_closed() does."""
     closing = Pool(dsn, 1, Limits(statement=0.2))
     async with closing.connection():
         await asyncio.wait_for(closing.close(), 2)

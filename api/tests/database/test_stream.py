@@ -24,13 +24,17 @@ async def single(dsn, pool):
         yield made
 
 
+def lines(documents):
+    return "\n".join(documents).encode()
+
+
 def ids(chunk):
-    return [json.loads(document)["image_id"] for document in chunk.documents.decode().split("\n")]
+    return [json.loads(document)["image_id"] for document in chunk.body.decode().split("\n")]
 
 
 async def collected(pool, pace=PACE, between=None, **wanted):
     found = []
-    async with aclosing(chunks(pool, ImageFilter(**wanted), "\n", pace)) as stream:
+    async with aclosing(chunks(pool, ImageFilter(**wanted), lines, pace)) as stream:
         async for chunk in stream:
             assert chunk.count == len(ids(chunk))
             assert chunk.last == ids(chunk)[-1]
@@ -101,7 +105,7 @@ async def test_a_first_chunk_that_cannot_be_had_is_an_error_at_once():
 async def test_a_stream_that_is_left_gives_back_what_it_had(single):
     tasks = len(asyncio.all_tasks())
     for _ in range(50):
-        async with aclosing(chunks(single, ImageFilter(), "\n", PACE)) as stream:
+        async with aclosing(chunks(single, ImageFilter(), lines, PACE)) as stream:
             await anext(stream)
     assert len(asyncio.all_tasks()) == tasks
     assert await single.query("select 1")

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import socket
 
 import pytest
+
+from kt_images.views import keys
 
 IMAGES = [
     ["red", "round"],
@@ -132,3 +135,68 @@ async def test_a_list_that_fails_at_once_is_an_error_with_a_status(filled, pool)
         assert "load_fixtures" in (await answer.json())["error"]
     finally:
         await pool.query("alter table hidden rename to images")
+
+
+async def stalled_reader(client):
+    """Ask for a list and read only its beginning; give what is left of the connection."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, ("127.0.0.1", client.port))
+    await loop.sock_sendall(connection, b"GET /images HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await loop.sock_recv(connection, 100)).startswith(b"HTTP/1.1 200")
+    return connection
+
+
+FILL = "insert into images (filename, tags) select repeat('x', 200), '{a,b}' from generate_series(1, 20000)"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux watches over stalled connections")
+async def test_a_reader_that_stops_but_stays_is_let_go(serve, pool):
+    await pool.query(FILL)
+    client = await serve(send_timeout=1)
+    with await stalled_reader(client) as connection:
+        streams = client.app[keys.STREAMS]
+        assert streams._value == 999
+        async with asyncio.timeout(20):
+            while streams._value < 1000:
+                await asyncio.sleep(0.1)
+        with pytest.raises(OSError, match=r"reset|timed out"):
+            while connection.recv(2**20):
+                pass
+
+
+async def test_more_lists_than_the_cap_are_turned_away_with_an_answer(serve, pool):
+    await pool.query(FILL)
+    client = await serve(max_streams=1)
+    with await stalled_reader(client):
+        answer = await client.get("/images")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    async with asyncio.timeout(5):
+        while (await client.get("/images?limit=1")).status != 200:
+            await asyncio.sleep(0.05)
+
+
+async def test_readers_that_do_not_read_hold_up_no_writes_and_no_other_lists(serve, pool):
+    await pool.query(FILL)
+    client = await serve(stream_pool_size=2, pool_size=2)
+    readers = [await stalled_reader(client) for _ in range(30)]
+    try:
+        for _ in range(20):
+            assert (await client.post("/images", json={"filename": "a"})).status == 201
+        assert await listed(client, "?after=20000&limit=20") == list(range(20001, 20021))
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+async def test_readers_that_leave_are_forgotten(serve, pool):
+    await pool.query(FILL)
+    client = await serve()
+    before = len(asyncio.all_tasks())
+    for _ in range(50):
+        (await stalled_reader(client)).close()
+    async with asyncio.timeout(5):
+        while client.app[keys.STREAMS]._value < 1000 or len(asyncio.all_tasks()) > before:
+            await asyncio.sleep(0.05)

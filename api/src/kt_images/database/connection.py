@@ -34,6 +34,8 @@ MEANINGS: tuple[tuple[type[psycopg2.Error], errors.KtImagesError], ...] = (
     (sqlstate.QueryCanceled, errors.TooSlowError()),
     (sqlstate.LockNotAvailable, errors.UnavailableError("The database is busy with this, please try again")),
     (sqlstate.ReadOnlySqlTransaction, errors.UnavailableError("The database takes no changes now")),
+    # A standby's row versions were needed elsewhere; a list goes on with new ones.
+    (sqlstate.SerializationFailure, errors.UnavailableError()),
     (sqlstate.IdleInTransactionSessionTimeout, errors.UnavailableError()),
     (sqlstate.UndefinedTable, errors.SchemaError()),
     (sqlstate.UndefinedColumn, errors.SchemaError()),
@@ -104,23 +106,33 @@ class Connection(aiopg.Connection):
         super().__init__(*args, **kwargs)
         self._loop.remove_reader(self._conn.fileno())
         self._fileno = None  # aiopg keeps its hands off the loop from here on
+        self._settled = False
+        self._watched: tuple[int, bool] | None = None
+        self._asked: Any = None
 
     async def query(self, sql: str, parameters: Parameters = None) -> list[Any]:
         """Run a statement and return its rows as named tuples; none for a statement that has no result.
 
         Raises TooSlowError, UnavailableError, SchemaError, or psycopg2's own error where the statement is at fault.
         """
-        return await self._run(extras.NamedTupleCursor, sql, parameters)
-
-    async def fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run a FETCH and return its rows as plain tuples. Raises as `query()` does."""
-        return await self._run(extensions.cursor, sql, None)
-
-    async def _run(self, rows: Any, sql: str, parameters: Parameters) -> list[Any]:
         with _meaning():
-            async with self.cursor(cursor_factory=rows) as cursor:
+            async with self.cursor(cursor_factory=extras.NamedTupleCursor) as cursor:
                 await cursor.execute(sql, parameters)
                 return await cursor.fetchall() if cursor.description else []
+
+    def send(self, sql: str, parameters: Parameters = None) -> None:
+        """Send a statement; the server works on it until `receive()` asks for its rows."""
+        self._create_waiter("send")
+        self._asked = self._conn.cursor()
+        with _meaning():
+            self._asked.execute(sql, parameters)
+
+    async def receive(self) -> list[tuple[Any, ...]]:
+        """Return the rows of the statement sent, as plain tuples. Raises as `query()` does."""
+        with _meaning():
+            await self._poll(self._waiter, self._timeout)
+            rows: list[tuple[Any, ...]] = self._asked.fetchall()
+        return rows
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -156,32 +168,50 @@ class Connection(aiopg.Connection):
     async def _connect(self) -> Self:
         """Finish connecting. Overrides aiopg's, which needs the reader that is not there any more."""
         await self._poll(self._waiter, self._timeout)
+        self._settled = True
         return self
 
     async def _poll(self, _waiter: Any, timeout: float) -> None:  # noqa: ASYNC109 (aiopg's signature)
         """Wait until libpq is done, on whichever socket it uses by then. Overrides aiopg's."""
+        done = self._loop.create_future()
         try:
             async with asyncio.timeout(timeout):
-                while (state := self._conn.poll()) != extensions.POLL_OK:
-                    await self._socket_ready(state == extensions.POLL_WRITE)
+                self._step(done)
+                await done
         except TimeoutError as error:
             raise psycopg2.OperationalError("No answer from the server") from error
         finally:
+            self._unwatch()
             self._waiter = None
             if self.isexecuting():
                 self.close()  # given up: what the server may still answer must reach nobody else
 
-    async def _socket_ready(self, writable: bool) -> None:
-        descriptor, ready = self._conn.fileno(), self._loop.create_future()
-        add = self._loop.add_writer if writable else self._loop.add_reader
-        remove = self._loop.remove_writer if writable else self._loop.remove_reader
-        add(descriptor, _finish, ready)
+    def _step(self, done: asyncio.Future[None]) -> None:
+        """Let libpq do what it can do now, and again when its socket is ready for more."""
+        if done.done():
+            return
         try:
-            await ready
-        finally:
+            state = self._conn.poll()
+        except psycopg2.Error as error:
+            done.set_exception(error)
+            return
+        if state == extensions.POLL_OK:
+            done.set_result(None)
+        else:
+            self._watch(self._conn.fileno(), state == extensions.POLL_WRITE, done)
+
+    def _watch(self, descriptor: int, writable: bool, done: asyncio.Future[None]) -> None:
+        # While it connects, the same number may be another socket by now.
+        if self._watched == (descriptor, writable) and self._settled:
+            return
+        self._unwatch()
+        add = self._loop.add_writer if writable else self._loop.add_reader
+        add(descriptor, self._step, done)
+        self._watched = descriptor, writable
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            descriptor, writable = self._watched
+            remove = self._loop.remove_writer if writable else self._loop.remove_reader
             remove(descriptor)
-
-
-def _finish(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+            self._watched = None

@@ -20,7 +20,13 @@ class Pool:
         self._dsn, self._size, self._limits = dsn, size, limits
         self._leases = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
+        self._waiting = 0
         self._closed = False
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether somebody waits for a connection."""
+        return self._waiting > 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -31,11 +37,14 @@ class Pool:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection. Raises UnavailableError when none comes free or can be made in time."""
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.acquire):
                 await self._leases.acquire()
         except TimeoutError:
             raise UnavailableError("The service is busy, please try again") from None
+        finally:
+            self._waiting -= 1
         try:
             connection = self._usable() or await Connection.open(self._dsn, self._limits)
             try:

@@ -6,123 +6,171 @@ A database that restarts, or another that takes over, is the same case. What is 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
-from kt_images.errors import UnavailableError
+from kt_images.errors import KtImagesError, UnavailableError
 from kt_images.models import Image, ImageFilter
 
 CONDITIONS = {
-    "tags_all": "tags @> %(tags_all)s::text[]",
-    "tags_any": "tags && %(tags_any)s::text[]",
-    "tags_none": "not tags && %(tags_none)s::text[]",
+    "tags_all": "and tags @> %(tags_all)s::text[]",
+    "tags_any": "and tags && %(tags_any)s::text[]",
+    "tags_none": "and not tags && %(tags_none)s::text[]",
 }
 
-DECLARE = """
+# One message, and so one round trip, to the first chunk.
+OPEN = """
+    begin;
+    set local cursor_tuple_fraction = {fraction};
     declare list no scroll cursor for
-    select document from images
-    where image_id > %(after)s {conditions}
-    order by image_id
-    limit %(limit)s
+        select document from images
+        where image_id > %(after)s {conditions}
+        order by image_id
+        limit %(limit)s;
+    fetch forward {size} from list
 """
 
-# Without it PostgreSQL plans for the first tenth, and a filtered list takes up to 20 times as long.
-WHOLE_RESULT = "set local cursor_tuple_fraction = 1.0"
-
 FETCH = "fetch forward {size} from list"
+
+CLOSE = "rollback"
+
+# The share of a cursor's rows to plan for. By default PostgreSQL plans for the first tenth: right for a client that
+# takes the list in small steps, but a whole filtered list takes up to 20 times as long.
+WHOLE_LIST, FIRST_STEPS = 1.0, 0.1
 
 
 @dataclass(frozen=True)
 class Pace:
     """How a stream treats its client and its database.
 
-    `size`: images in a chunk. `lease`: seconds that a connection waits for a client that isn't reading.
-    `patience`: seconds that a stream waits for a database that has gone. `pause`: seconds between two attempts.
+    `size`: images in a chunk. `lease`: seconds that a connection waits for a client that isn't reading, `crowded_lease`
+    when others wait for a connection. `patience`: seconds that a stream waits for a database that has gone. `pause`:
+    seconds between two attempts.
     """
 
     size: int = 1000
     lease: float = 1.0
+    crowded_lease: float = 0.05
     patience: float = 30.0
     pause: float = 0.1
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """`count` images as JSON texts, joined by the stream's separator; `last` is the id of the last one."""
+    """`count` images as they go out; `last` is the id of the last one."""
 
-    documents: bytes
+    body: bytes
     count: int
     last: int
 
 
-async def chunks(pool: Pool, wanted: ImageFilter, separator: str, pace: Pace) -> AsyncGenerator[Chunk, None]:
+# Makes the bytes that go out of some images' JSON texts. Made here, at once: nothing else of a chunk is kept.
+Render = Callable[[list[str]], bytes]
+
+
+async def chunks(pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
     """Yield the images that are `wanted`, by ascending id; each chunk but the last holds `pace.size`.
 
     An image is given at most once, and exactly once if it exists and matches from the start to the end. Raises
     UnavailableError and TooSlowError. To be closed with `aclosing()`.
     """
-    ahead: asyncio.Queue[Chunk | Exception | None] = asyncio.Queue(maxsize=1)
-    reader = asyncio.create_task(_read(pool, wanted, separator, pace, ahead))
+    reader = _Reader(pool, wanted, render, pace)
+    reading = asyncio.create_task(reader.run())
     try:
-        while chunk := await ahead.get():
-            if isinstance(chunk, Exception):
-                raise chunk
+        while chunk := await reader.next():
             yield chunk
+            del chunk  # the next one comes while its memory is free already
     finally:
-        reader.cancel()
-        await asyncio.wait([reader])
+        reading.cancel()
+        await asyncio.wait([reading])
 
 
-async def _read(
-    pool: Pool, wanted: ImageFilter, separator: str, pace: Pace, ahead: asyncio.Queue[Chunk | Exception | None]
-) -> None:
-    """Put the chunks into `ahead`, and at the end None or what went wrong."""
-    loop = asyncio.get_running_loop()
-    started, gone_since, in_a_hurry = False, None, True
-    while True:
-        parked = None
+class _Reader:
+    """Reads a list ahead of its client: in stretches, each with a cursor, a connection and a transaction of its own."""
+
+    def __init__(self, pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) -> None:
+        self._pool, self._wanted, self._render, self._pace = pool, wanted, render, pace
+        self._tuple_fraction = WHOLE_LIST
+        self._started = False
+        self._gone_since: float | None = None
+        # The chunk that the client has not taken yet, or how the list ended: None, or what went wrong.
+        self._ahead: asyncio.Queue[Chunk | Exception | None] = asyncio.Queue(maxsize=1)
+
+    async def next(self) -> Chunk | None:
+        """Take the chunk that lies ready, None at the end of the list. Raises what kept the list from ending."""
+        chunk = await self._ahead.get()
+        self._ahead.task_done()
+        if isinstance(chunk, Exception):
+            raise chunk
+        return chunk
+
+    async def run(self) -> None:
+        """Read to the end, from one stretch to the next, whatever interrupts."""
         try:
-            async with pool.transaction() as connection:
-                await _open_cursor(connection, wanted, in_a_hurry)
-                while chunk := await _fetch(connection, separator, pace.size):
-                    started, gone_since = True, None
-                    wanted = _rest(wanted, chunk)
-                    try:
-                        async with asyncio.timeout(pace.lease):
-                            await ahead.put(chunk)
-                    except TimeoutError:
-                        parked, in_a_hurry = chunk, False
-                        break
-            if not parked:
-                return await ahead.put(None)
-        except UnavailableError as error:
-            gone_since = gone_since or loop.time()
-            if not started or loop.time() - gone_since > pace.patience:
-                return await ahead.put(error)
-            await asyncio.sleep(pace.pause)
+            while not await self._patiently():
+                # The client isn't reading. Until it does, one chunk is all that is held for it.
+                await self._ahead.join()
+                self._tuple_fraction = FIRST_STEPS
+            await self._ahead.put(None)
         except Exception as error:  # noqa: BLE001 (raised again where the chunks are awaited)
-            return await ahead.put(error)
-        if parked:
-            await ahead.put(parked)
+            await self._ahead.put(error)
+
+    async def _patiently(self) -> bool:
+        """Read a stretch; when the database goes away, wait for it and go on."""
+        now = asyncio.get_running_loop().time
+        while True:
+            try:
+                return await self._stretch()
+            except UnavailableError:
+                self._gone_since = self._gone_since or now()
+                if not self._started or now() - self._gone_since > self._pace.patience:
+                    raise
+                await asyncio.sleep(self._pace.pause)
+
+    async def _stretch(self) -> bool:
+        """Read as long as the client takes each chunk within the lease; tell whether the end was reached."""
+        size = self._pace.size
+        async with self._pool.connection() as connection:
+            _open_cursor(connection, self._wanted, self._tuple_fraction, size)
+            more, taken = True, True
+            while more and taken:
+                documents = [row[0] for row in await connection.receive()]
+                self._started, self._gone_since = True, None
+                if more := len(documents) == size:
+                    # The server works on the next chunk while this one is rendered and sent.
+                    connection.send(FETCH.format(size=size))
+                if documents:
+                    taken = await self._offer(documents)
+            await _close_cursor(connection, pending=more)
+        return not more
+
+    async def _offer(self, documents: list[str]) -> bool:
+        """Lay the next chunk ready; tell whether the client takes it within the lease."""
+        chunk = Chunk(self._render(documents), len(documents), Image.model_validate_json(documents[-1]).image_id)
+        self._wanted = _rest(self._wanted, chunk)
+        self._ahead.put_nowait(chunk)
+        try:
+            async with asyncio.timeout(self._pace.crowded_lease if self._pool.is_crowded else self._pace.lease):
+                await self._ahead.join()
+        except TimeoutError:
+            return False
+        return True
 
 
-async def _open_cursor(connection: Connection, wanted: ImageFilter, in_a_hurry: bool) -> None:
-    if in_a_hurry:
-        await connection.query(WHOLE_RESULT)
-    conditions = [condition for tags, condition in CONDITIONS.items() if getattr(wanted, tags)]
-    await connection.query(DECLARE.format(conditions="".join(f"and {c} " for c in conditions)), wanted.model_dump())
+def _open_cursor(connection: Connection, wanted: ImageFilter, fraction: float, size: int) -> None:
+    conditions = " ".join(condition for tags, condition in CONDITIONS.items() if getattr(wanted, tags))
+    connection.send(OPEN.format(fraction=fraction, conditions=conditions, size=size), wanted.model_dump())
 
 
-async def _fetch(connection: Connection, separator: str, size: int) -> Chunk | None:
-    """Return the cursor's next chunk; None at its end."""
-    rows = await connection.fetch(FETCH.format(size=size))
-    if not rows:
-        return None
-    documents = [row[0] for row in rows]
-    last = Image.model_validate_json(documents[-1]).image_id
-    return Chunk(separator.join(documents).encode(), len(documents), last)
+async def _close_cursor(connection: Connection, *, pending: bool) -> None:
+    # A session that is lost here is not used again; the list does not need it any more.
+    with contextlib.suppress(KtImagesError):
+        if pending:
+            await connection.receive()
+        await connection.query(CLOSE)
 
 
 def _rest(wanted: ImageFilter, given: Chunk) -> ImageFilter:

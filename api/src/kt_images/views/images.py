@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from kt_images.database import images
 from kt_images.database.stream import Pace, chunks
+from kt_images.errors import UnavailableError
 from kt_images.models import (
     Count,
     Error,
@@ -48,10 +49,13 @@ class ImagesView(View):
             200: Chunks of images, then the totals.
         """
         wanted = ImageFilter(tags_all=tag + tags_all, tags_any=tags_any, tags_none=tags_none, after=after, limit=limit)
-        form = wanted_format(self.request)
-        pace = Pace(self.settings.chunk_size)
-        async with aclosing(chunks(self.request.app[keys.STREAM_POOL], wanted, form.separator, pace)) as stream:
-            return await send(self.request, stream, form)
+        form, settings = wanted_format(self.request), self.settings
+        pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
+        pool, streams = self.request.app[keys.STREAM_POOL], self.request.app[keys.STREAMS]
+        if streams.locked():
+            raise UnavailableError("The service sends as many lists as it can, please try again")
+        async with streams, aclosing(chunks(pool, wanted, form.chunk, pace)) as stream:
+            return await send(self.request, stream, form, settings.send_timeout)
 
     head = get
 

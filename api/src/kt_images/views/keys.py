@@ -1,5 +1,7 @@
 """What the views find on the application."""
 
+import asyncio
+
 from aiohttp import web
 
 from kt_images.base_settings import Settings
@@ -9,4 +11,5 @@ from kt_images.files.store import Store
 SETTINGS = web.AppKey("settings", Settings)
 POOL = web.AppKey("pool", Pool)
 STREAM_POOL = web.AppKey("stream_pool", Pool)
+STREAMS = web.AppKey("streams", asyncio.Semaphore)
 STORE = web.AppKey("store", Store)

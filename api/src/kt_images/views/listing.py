@@ -1,6 +1,5 @@
 """A list on the wire: chunk by chunk, as fast as the client reads."""
 
-import socket
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from http import HTTPMethod
@@ -9,9 +8,7 @@ from aiohttp import web
 
 from kt_images.database.stream import Chunk
 from kt_images.models import Totals
-
-# More would only fill with bytes that a slow client has not asked for yet.
-SEND_BUFFER = 64 * 1024
+from kt_images.views.sockets import break_when_stalled, keep_little_ready
 
 
 @dataclass(frozen=True)
@@ -19,15 +16,23 @@ class Format:
     """How a list looks: what stands before and after it, around each chunk, and between images."""
 
     media_type: str
-    start: bytes
-    before: bytes
+    start: str
+    before: str
     separator: str
-    after: bytes
-    end: bytes
+    after: str
+    end: str
+
+    def chunk(self, documents: list[str]) -> bytes:
+        """Render some images' JSON texts."""
+        return f"{self.before}{self.separator.join(documents)}{self.after}".encode()
+
+    def totals(self, totals: Totals) -> bytes:
+        """Render the end of the list."""
+        return f"{totals.model_dump_json()}{self.end}".encode()
 
 
-JSON_CHUNKS = Format("application/json", start=b"[", before=b"[", separator=",", after=b"],", end=b"]")
-NDJSON = Format("application/x-ndjson", start=b"", before=b"", separator="\n", after=b"\n", end=b"\n")
+JSON_CHUNKS = Format("application/json", start="[", before="[", separator=",", after="],", end="]")
+NDJSON = Format("application/x-ndjson", start="", before="", separator="\n", after="\n", end="\n")
 
 
 def wanted_format(request: web.Request) -> Format:
@@ -35,30 +40,27 @@ def wanted_format(request: web.Request) -> Format:
     return NDJSON if NDJSON.media_type in request.headers.get("Accept", "") else JSON_CHUNKS
 
 
-async def send(request: web.Request, chunks: AsyncGenerator[Chunk, None], form: Format) -> web.StreamResponse:
+async def send(
+    request: web.Request, chunks: AsyncGenerator[Chunk, None], form: Format, send_timeout: float
+) -> web.StreamResponse:
     """Send the chunks, then the totals.
 
     The first chunk is there before the status is sent: a failing query is still an error with a status. A failure later
-    on breaks the connection.
+    on breaks the connection, as does a client that takes nothing for `send_timeout` seconds.
     """
     chunk = await anext(chunks, None)
     response = web.StreamResponse(headers={"Content-Type": form.media_type, "Vary": "Accept"})
-    _limit_send_buffer(request)
+    keep_little_ready(request)
+    break_when_stalled(request, send_timeout)
     await response.prepare(request)
     if request.method == HTTPMethod.HEAD:
         return response
     totals = Totals(totalImages=0, totalChunks=0)
-    opening = form.start
+    await response.write(form.start.encode())
     while chunk:
-        await response.write(b"".join((opening, form.before, chunk.documents, form.after)))
-        opening = b""
         totals.totalImages += chunk.count
         totals.totalChunks += 1
+        await response.write(chunk.body)
         chunk = await anext(chunks, None)
-    await response.write_eof(opening + totals.model_dump_json().encode() + form.end)
+    await response.write_eof(form.totals(totals))
     return response
-
-
-def _limit_send_buffer(request: web.Request) -> None:
-    if request.transport and (connection := request.transport.get_extra_info("socket")):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

@@ -13,11 +13,7 @@ from kt_images.models import Error, ImageId
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
 from kt_images.views.conditions import client_has, wanted_part
-
-# Sent in one go, within a deadline.
-PIECE = 2**20
-# How long a client may take for a piece: some 17 KB/s.
-PIECE_SECONDS = 60.0
+from kt_images.views.sockets import break_when_stalled
 
 
 class MediaView(View):
@@ -43,6 +39,7 @@ class MediaView(View):
         part = wanted_part(self.request, attachment.sha256, attachment.size)
         headers |= {"Content-Type": attachment.content_type, "Accept-Ranges": "bytes"}
         with await asyncio.to_thread(self.store.open_object, attachment.object_key, attachment.size) as file:
+            break_when_stalled(self.request, self.settings.send_timeout)
             return await _send(self.request, file, attachment.size, part, headers)
 
     head = get
@@ -60,10 +57,8 @@ async def _send(
     response.content_length = len(sent)
     await response.prepare(request)
     if request.method != HTTPMethod.HEAD:
-        for start in range(sent.start, sent.stop, PIECE):
-            if request.transport is None:
-                raise ConnectionResetError
-            async with asyncio.timeout(PIECE_SECONDS):
-                count = min(PIECE, sent.stop - start)
-                await asyncio.get_running_loop().sendfile(request.transport, file, start, count)
+        if request.transport is None:
+            raise ConnectionResetError
+        if sent:
+            await asyncio.get_running_loop().sendfile(request.transport, file, sent.start, len(sent))
     return response
