@@ -7,7 +7,7 @@ import pytest
 import yaml
 from psycopg2.extensions import parse_dsn
 
-from kt_images.base_settings import Settings
+from kt_images.base_settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
@@ -31,7 +31,7 @@ def test_the_services_and_their_ports_are_those_of_the_readme(services):
 
 
 def test_every_variable_is_a_setting(services, image):
-    known = {"POSTGRES_DSN" if name == "postgres_dsn" else f"KT_IMAGES_{name.upper()}" for name in DEFAULTS}
+    known = {variable(name) for name in DEFAULTS}
     assert {*services["api"]["environment"], *image} <= known
 
 

@@ -2,16 +2,15 @@
 
 from conftest import ROOT
 from kt_images.application import create_app
-from kt_images.base_settings import Settings
+from kt_images.base_settings import Settings, variable
 
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_table_of_settings_is_that_of_the_code():
     for name, field in Settings.model_fields.items():
-        variable = "POSTGRES_DSN" if name == "postgres_dsn" else f"KT_IMAGES_{name.upper()}"
         default = f"`{field.default}`" if str(field.default) else ""
-        assert f"| `--{name}` | `{variable}` | {default} | {field.description} |" in README
+        assert f"| `--{name}` | `{variable(name)}` | {default} | {field.description} |" in README
 
 
 def test_every_call_is_in_it():

@@ -1,6 +1,7 @@
 """The application: its routes on one screen, and what it opens and closes."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from aiohttp.typedefs import Handler
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
+from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
 from kt_images.errors import SchemaError, UnavailableError
 from kt_images.files.store import Store
@@ -99,6 +101,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         async with (
             Pool(dsn, settings.pool_size, limits) as app[keys.POOL],
             Pool(dsn, settings.stream_pool_size, limits) as app[keys.STREAM_POOL],
+            _replicas(app, dsn, limits),
         ):
             try:
                 await schema.check(app[keys.POOL])
@@ -108,6 +111,22 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             yield
             if waiting:
                 waiting.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _replicas(app: web.Application, dsn: str, limits: Limits) -> AsyncIterator[None]:
+    """Have images and lists read from the replicas, and from the primary while none of them answers."""
+    settings = app[keys.SETTINGS]
+    if not settings.postgres_replica_dsn:
+        app[keys.REPLICA_POOL], app[keys.REPLICA_STREAM_POOL] = app[keys.POOL], app[keys.STREAM_POOL]
+        yield
+        return
+    replicas = preferring_standbys(settings.postgres_replica_dsn)
+    async with (
+        Pool(replicas, settings.pool_size, limits, fallback=dsn) as app[keys.REPLICA_POOL],
+        Pool(replicas, settings.stream_pool_size, limits, fallback=dsn) as app[keys.REPLICA_STREAM_POOL],
+    ):
+        yield
 
 
 async def _upgrade(dsn: str, limits: Limits) -> None:

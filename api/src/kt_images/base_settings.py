@@ -32,6 +32,12 @@ class Settings(BaseSettings):
         repr=False,
         description="The database, as a libpq connection string or URL; empty: an embedded PostgreSQL",
     )
+    postgres_replica_dsn: Annotated[str, AfterValidator(_dsn)] = Field(
+        "",
+        validation_alias="postgres_replica_dsn",
+        repr=False,
+        description="Streaming replicas to read images and lists from; empty: read where is written",
+    )
     database_dir: Path = Field(Path("data/db"), description="Where the embedded PostgreSQL keeps its data")
     uploads_dir: Path = Field(Path("data/images"), description="Where the image files are kept")
     host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 (a service in a container)
@@ -62,9 +68,13 @@ def read_settings(arguments: list[str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0])
-        variable = name.upper() if name == "postgres_dsn" else f"KT_IMAGES_{name.upper()}"
-        sentence = f"The setting --{name} ({variable}) is not usable: {first['msg']}"
+        sentence = f"The setting --{name} ({variable(name)}) is not usable: {first['msg']}"
     except SettingsError as error:
         sentence = f"The settings are not usable: {error}"
     print(sentence, file=sys.stderr)
     raise SystemExit(2)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return name.upper() if name.startswith("postgres_") else f"KT_IMAGES_{name.upper()}"

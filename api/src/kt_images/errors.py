@@ -75,6 +75,12 @@ class UnavailableError(KtImagesError):
     sentence = "The service cannot reach its database now, please try again"
 
 
+class ReadOnlyError(UnavailableError):
+    """The database takes no changes: it is a standby, or was made read-only."""
+
+    sentence = "The database takes no changes now, please try again"
+
+
 class SchemaError(KtImagesError):
     """The database's schema is missing or older than this version of the service needs."""
 

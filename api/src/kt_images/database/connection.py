@@ -21,6 +21,7 @@ from psycopg2 import errors as sqlstate
 from psycopg2 import extensions, extras
 
 from kt_images import errors
+from kt_images.database.hosts import addresses
 
 Parameters = dict[str, Any] | Sequence[Any] | None
 
@@ -33,7 +34,7 @@ CLIENT_CHECK_SECONDS = 1.0
 MEANINGS: tuple[tuple[type[psycopg2.Error], errors.KtImagesError], ...] = (
     (sqlstate.QueryCanceled, errors.TooSlowError()),
     (sqlstate.LockNotAvailable, errors.UnavailableError("The database is busy with this, please try again")),
-    (sqlstate.ReadOnlySqlTransaction, errors.UnavailableError("The database takes no changes now")),
+    (sqlstate.ReadOnlySqlTransaction, errors.ReadOnlyError()),
     # A standby's row versions were needed elsewhere; a list goes on with new ones.
     (sqlstate.SerializationFailure, errors.UnavailableError()),
     (sqlstate.IdleInTransactionSessionTimeout, errors.UnavailableError()),
@@ -83,13 +84,23 @@ class Connection(aiopg.Connection):
 
     @classmethod
     async def open(cls, dsn: str, limits: Limits) -> Self:
-        """Connect to the database that `dsn` names; its own `options` win over the limits'.
+        """Connect to the first of the hosts that `dsn` names which answers and is what it asks for.
 
-        Raises UnavailableError.
+        Each address gets the time limit for itself. The DSN's own `options` win over the limits'. Raises
+        UnavailableError.
         """
-        named = extensions.parse_dsn(dsn)
-        parameters = {"fallback_application_name": "kt-images", **named, "client_encoding": "utf8"}
-        parameters["options"] = f"{limits.options} {named.get('options', '')}"
+        failure = errors.UnavailableError()
+        async for parameters in addresses(dsn):
+            try:
+                return await cls._open(parameters, limits)
+            except errors.UnavailableError as error:
+                failure = error
+        raise failure
+
+    @classmethod
+    async def _open(cls, parameters: dict[str, str], limits: Limits) -> Self:
+        parameters = {"fallback_application_name": "kt-images", **parameters, "client_encoding": "utf8"}
+        parameters["options"] = f"{limits.options} {parameters.get('options', '')}"
         with _meaning():
             connection = cls(
                 None, limits.connect, enable_json=False, enable_hstore=False, enable_uuid=False, **parameters
@@ -115,10 +126,14 @@ class Connection(aiopg.Connection):
 
         Raises TooSlowError, UnavailableError, SchemaError, or psycopg2's own error where the statement is at fault.
         """
-        with _meaning():
-            async with self.cursor(cursor_factory=extras.NamedTupleCursor) as cursor:
-                await cursor.execute(sql, parameters)
-                return await cursor.fetchall() if cursor.description else []
+        try:
+            with _meaning():
+                async with self.cursor(cursor_factory=extras.NamedTupleCursor) as cursor:
+                    await cursor.execute(sql, parameters)
+                    return await cursor.fetchall() if cursor.description else []
+        except errors.ReadOnlyError:
+            self.close()  # the server is not the primary any more: the next connection finds the one that is
+            raise
 
     def send(self, sql: str, parameters: Parameters = None) -> None:
         """Send a statement; the server works on it until `receive()` asks for its rows."""

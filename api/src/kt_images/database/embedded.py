@@ -236,7 +236,7 @@ def _wait_until_ready(data: Path, server: _Server | None) -> str:
     while time.monotonic() < deadline and (not server or server.process.poll() is None):
         with contextlib.suppress(FileNotFoundError):
             lines = (data / "postmaster.pid").read_text().splitlines()
-            if len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready":
+            if len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() in {"ready", "standby"}:
                 return lines[SOCKET_LINE]
         time.sleep(0.005)
     raise UnavailableError(f"PostgreSQL did not start on {data}; its log is in {data / 'log'}")

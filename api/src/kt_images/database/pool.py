@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 from kt_images.database.connection import Connection, Limits, Parameters
 from kt_images.errors import UnavailableError
+
+# How long a connection to the fallback is used before the first choice is tried again.
+FALLBACK_SECONDS = 10.0
 
 
 class Pool:
@@ -16,10 +21,12 @@ class Pool:
     and one that is closed wakes the next who waits.
     """
 
-    def __init__(self, dsn: str, size: int, limits: Limits) -> None:
-        self._dsn, self._size, self._limits = dsn, size, limits
+    def __init__(self, dsn: str, size: int, limits: Limits, fallback: str = "") -> None:
+        """`fallback` is the DSN to use while `dsn` cannot be reached."""
+        self._dsn, self._fallback, self._size, self._limits = dsn, fallback, size, limits
         self._leases = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
+        self._fallen_back: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # since when
         self._waiting = 0
         self._closed = False
 
@@ -46,11 +53,11 @@ class Pool:
         finally:
             self._waiting -= 1
         try:
-            connection = self._usable() or await Connection.open(self._dsn, self._limits)
+            connection = self._usable() or await self._open()
             try:
                 yield connection
             finally:
-                if connection.is_idle() and not self._closed:
+                if self._is_usable(connection) and not self._closed:
                     self._idle.append(connection)
                 else:
                     connection.close()
@@ -81,7 +88,22 @@ class Pool:
     def _usable(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_idle():
+            if self._is_usable(connection):
                 return connection
             connection.close()
         return None
+
+    def _is_usable(self, connection: Connection) -> bool:
+        """Tell whether the connection may serve the next; one that fell back only for a while."""
+        since = self._fallen_back.get(connection)
+        return connection.is_idle() and (since is None or time.monotonic() - since < FALLBACK_SECONDS)
+
+    async def _open(self) -> Connection:
+        try:
+            return await Connection.open(self._dsn, self._limits)
+        except UnavailableError:
+            if not self._fallback:
+                raise
+        connection = await Connection.open(self._fallback, self._limits)
+        self._fallen_back[connection] = time.monotonic()
+        return connection

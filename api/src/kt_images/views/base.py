@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 import pydantic
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp_pydantic import PydanticView
 from pydantic import BaseModel
 
@@ -56,6 +56,11 @@ class View(PydanticView):
     @property
     def pool(self) -> Pool:
         return self.request.app[keys.POOL]
+
+    def reading(self, primary: web.AppKey[Pool], replica: web.AppKey[Pool]) -> Pool:
+        """Return the pool to read from: the replicas', unless the client asks for what the primary has."""
+        asks_for_newest = "no-cache" in self.request.headers.get(hdrs.CACHE_CONTROL, "").lower()
+        return self.request.app[primary if asks_for_newest else replica]
 
     @property
     def store(self) -> Store:

@@ -51,7 +51,7 @@ class ImagesView(View):
         wanted = ImageFilter(tags_all=tag + tags_all, tags_any=tags_any, tags_none=tags_none, after=after, limit=limit)
         form, settings = wanted_format(self.request), self.settings
         pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
-        pool, streams = self.request.app[keys.STREAM_POOL], self.request.app[keys.STREAMS]
+        pool, streams = self.reading(keys.STREAM_POOL, keys.REPLICA_STREAM_POOL), self.request.app[keys.STREAMS]
         if streams.locked():
             raise UnavailableError("The service sends as many lists as it can, please try again")
         async with streams, aclosing(chunks(pool, wanted, form.chunk, pace)) as stream:
@@ -78,7 +78,7 @@ class ImageView(View):
         Status Codes:
             200: The image.
         """
-        return json_answer(await images.read(self.pool, image_id))
+        return json_answer(await images.read(self.reading(keys.POOL, keys.REPLICA_POOL), image_id))
 
     head = get
 

@@ -1,0 +1,164 @@
+"""PostgreSQL goes down hard and comes back, under load: nothing acknowledged is lost, and service resumes by itself."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from kt_images import errors
+from kt_images.database import embedded, schema
+from kt_images.database.connection import Connection, Limits
+
+# `make faults` asks for more.
+ROUNDS = int(os.environ.get("KT_TEST_ROUNDS", "3"))
+
+
+class Restartable:
+    """A PostgreSQL that a test can have crash and come back, while its DSN stays the same."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.start()
+
+    def start(self):
+        self.running = embedded.running(self.data)
+        self.dsn = self.running.__enter__()
+
+    def crash(self):
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+        self.running.__exit__(None, None, None)
+
+    def freeze(self):
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGCONT)
+
+
+@pytest.fixture
+def database(folder, request):
+    made = Restartable(folder / f"restart-{abs(hash(request.node.name))}")
+    yield made
+    made.running.__exit__(None, None, None)
+
+
+@pytest.fixture
+async def client(database, serve):
+    connection = await Connection.open(database.dsn, Limits())
+    await schema.upgrade(connection)
+    connection.close()
+    return await serve(postgres_dsn=database.dsn, chunk_size=100, statement_timeout=5)
+
+
+async def test_writes_that_were_acknowledged_outlive_every_crash(client, database):
+    acknowledged, statuses = set(), set()
+    ended = asyncio.Event()
+
+    async def write(worker):
+        n = 0
+        while not ended.is_set():
+            n += 1
+            answer = await client.post("/images", json={"filename": f"{worker}-{n}"})
+            statuses.add(answer.status)
+            if answer.status == 201:
+                acknowledged.add((await answer.json())["image_id"])
+
+    writers = [asyncio.create_task(write(worker)) for worker in range(4)]
+    for _ in range(ROUNDS):
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(database.crash)
+        await asyncio.sleep(0.1)
+        database.start()
+        before = len(acknowledged)
+        async with asyncio.timeout(5):
+            while len(acknowledged) == before:
+                await asyncio.sleep(0.01)
+    ended.set()
+    await asyncio.gather(*writers)
+    assert statuses == {201, 503}
+    *chunks, _ = await (await client.get("/images")).json()
+    assert acknowledged <= {image["image_id"] for chunk in chunks for image in chunk}
+
+
+async def test_a_list_goes_on_after_the_last_image_that_was_sent(client, database):
+    fill = "insert into images (filename) select repeat('x', 200) from generate_series(1, 20000)"
+    connection = await Connection.open(database.dsn, Limits())
+    await connection.query(fill)
+    connection.close()
+    async with client.session.get(client.make_url("/images"), headers={"Accept": "application/x-ndjson"}) as answer:
+        text = b""
+        for _ in range(3):
+            text += await answer.content.readexactly(300_000)
+            await asyncio.to_thread(database.crash)
+            database.start()
+        text += await answer.read()
+    *images, totals = [json.loads(line) for line in text.splitlines()]
+    assert [image["image_id"] for image in images] == list(range(1, 20001))
+    assert totals["totalImages"] == 20000
+
+
+async def test_with_the_postmaster_frozen_what_is_connected_is_served_and_the_rest_is_told(client, database):
+    assert (await client.post("/images", json={"filename": "a"})).status == 201
+    database.freeze()
+    try:
+        for _ in range(5):
+            assert (await client.get("/images/1")).status == 200
+        started = asyncio.get_running_loop().time()
+        answer = await client.get("/images")  # the lists' pool has no connection yet
+        assert answer.status == 503
+        assert asyncio.get_running_loop().time() - started < 4
+        assert (await client.get("/healthz")).status == 200
+    finally:
+        database.thaw()
+    assert (await client.get("/images")).status == 200
+
+
+async def test_when_no_connection_is_left_to_be_had_the_answer_says_so(client, database):
+    held = []
+    try:
+        while True:
+            held.append(await Connection.open(f"{database.dsn} application_name=greedy", Limits()))
+    except errors.UnavailableError:
+        pass
+    answer = await client.get("/images")
+    assert (answer.status, "Retry-After" in answer.headers) == (503, True)
+    for connection in held:
+        connection.close()
+    await asyncio.sleep(0.2)
+    assert (await client.get("/images")).status == 200
+
+
+async def test_a_read_only_database_is_read(client, database):
+    assert (await client.post("/images", json={"filename": "a"})).status == 201
+    admin = await Connection.open(database.dsn, Limits())
+    await admin.query("alter role postgres set default_transaction_read_only = on")
+    await admin.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'kt-images' and pid <> pg_backend_pid()"
+    )
+    await asyncio.sleep(0.1)
+    try:
+        assert (await client.post("/images", json={"filename": "b"})).status == 503
+        assert (await client.get("/images/1")).status == 200
+        assert (await client.get("/images")).status == 200
+    finally:
+        await admin.query("set default_transaction_read_only = off")
+        await admin.query("alter role postgres reset default_transaction_read_only")
+        admin.close()
+
+
+async def test_a_statement_that_takes_too_long_is_a_504_with_a_body(serve, database, client):
+    hurried = await serve(postgres_dsn=database.dsn, statement_timeout=0.3, lock_timeout=10)
+    await client.post("/images", json={"filename": "a"})
+    holder = await Connection.open(database.dsn, Limits())
+    await holder.query("begin; lock table images")
+    slow = await hurried.get("/images/1")
+    assert (slow.status, await slow.json()) == (504, {"error": "The database took too long to answer"})
+    assert (await hurried.get("/images")).status == 504
+    locked = await client.patch("/images/1", json={"filename": "b"})
+    assert (locked.status, await locked.json()) == (503, {"error": "The database is busy with this, please try again"})
+    await holder.query("rollback")
+    holder.close()
+    assert (await hurried.get("/images/1")).status == 200
