@@ -103,7 +103,8 @@ class _Server:
         if fresh:
             self._initialise(major)
             folder.rename(data)
-        self.process = self._start(_socket_folder(data, account))
+        self._sockets = _socket_folder(data, account)
+        self.process = self._start()
 
     def _run(self, program: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -129,10 +130,10 @@ class _Server:
         if initdb.returncode:
             raise UnavailableError(f"PostgreSQL cannot make its data folder: {complaint.decode(errors='replace')}")
 
-    def _start(self, sockets: Path) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         return self._run(
             "postgres", "-D", self._path,
-            "-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}",
+            "-c", "listen_addresses=", "-c", f"unix_socket_directories={self._sockets}",
             "-c", "logging_collector=on", "-c", "log_directory=log", "-c", "log_filename=postgresql-%a.log",
             "-c", "log_truncate_on_rotation=on",
             stderr=subprocess.DEVNULL,
@@ -146,8 +147,11 @@ class _Server:
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.process.send_signal(signal.SIGQUIT)  # immediate shutdown: the next start recovers from the log
+            self.process.wait(STOP_SECONDS)
         os.close(self._folder)
+        with contextlib.suppress(OSError):
+            self._sockets.rmdir()
 
 
 @contextlib.contextmanager
