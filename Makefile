@@ -16,7 +16,7 @@ test: $(venv)/dev lint ## Check the code's form, then run all tests
 	@$(venv)/bin/pytest api
 
 faults: $(venv)/dev ## The long form of the tests of crashes and restarts
-	@KT_TEST_ROUNDS=50 $(venv)/bin/pytest api/tests/database
+	@KT_TEST_ROUNDS=50 $(venv)/bin/pytest api/tests/database api/tests/views/test_listing.py
 
 lint: $(venv)/dev ## ruff, mypy and the direction of imports
 	@$(venv)/bin/ruff check $(sources)

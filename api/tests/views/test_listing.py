@@ -2,11 +2,18 @@
 
 import asyncio
 import json
+import os
+import random
 import socket
+import struct
+from pathlib import Path
 
 import pytest
 
 from kt_images.views import keys
+
+# `make faults` asks for more.
+ROUNDS = int(os.environ.get("KT_TEST_ROUNDS", "3"))
 
 IMAGES = [
     ["red", "round"],
@@ -189,6 +196,42 @@ async def test_readers_that_do_not_read_hold_up_no_writes_and_no_other_lists(ser
     finally:
         for reader in readers:
             reader.close()
+
+
+async def test_requests_cut_off_at_random_moments_leave_nothing_behind(serve, pool):
+    """`make faults` sends 10,000 of them."""
+    await pool.query(FILL)
+    client = await serve()
+    loop, rolls = asyncio.get_running_loop(), random.Random(1)
+    requests = (b"GET /images", b"GET /images?tag=a&limit=5000", b"GET /images/1", b"PATCH /images/2", b"GET /readyz")
+
+    async def cut_off():
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() sends RST
+            connection.setblocking(False)
+            await loop.sock_connect(connection, ("127.0.0.1", client.port))
+            body = b"\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n"
+            await loop.sock_sendall(connection, rolls.choice(requests) + b" HTTP/1.1" + body + b'{"add_tags":["c"]}')
+            await asyncio.sleep(rolls.random() * 0.05)
+
+    def left():
+        backends = "select count(*) as n from pg_stat_activity where application_name = 'kt-images'"
+        return pool.query(backends)
+
+    await client.get("/images?limit=1")
+    tasks, descriptors = len(asyncio.all_tasks()), len(list(Path("/dev/fd").iterdir()))
+    for _ in range(4 * ROUNDS):
+        await asyncio.gather(*(cut_off() for _ in range(50)))
+    async with asyncio.timeout(5):
+        while (
+            len(asyncio.all_tasks()) > tasks
+            or client.app[keys.STREAMS]._value < 1000
+            or len(list(Path("/dev/fd").iterdir())) > descriptors + 16
+            or (await left())[0].n > 20
+        ):
+            await asyncio.sleep(0.05)
+    for key in (keys.POOL, keys.STREAM_POOL):
+        assert client.app[key]._leases._value == 8
 
 
 async def test_readers_that_leave_are_forgotten(serve, pool):

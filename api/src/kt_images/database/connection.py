@@ -180,6 +180,10 @@ class Connection(aiopg.Connection):
         poll.register(self.raw.fileno(), select.POLLIN)
         return not poll.poll(0)
 
+    def _close(self) -> None:
+        self._waiter = None  # nobody waits on aiopg's future: `_poll` has its own
+        super()._close()
+
     async def _connect(self) -> Self:
         """Finish connecting. Overrides aiopg's, which needs the reader that is not there any more."""
         await self._poll(self._waiter, self._timeout)
