@@ -15,6 +15,8 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 
+from pictures import drawn
+
 
 class Service:
     """A running `python3 -m kt_images`, and its address."""
@@ -161,3 +163,19 @@ def test_without_its_database_it_says_so_and_serves_as_soon_as_it_is_there(where
             assert running.call("/readyz") == (200, {"status": "ok"})
             assert running.call("/images", {"filename": "a.jpg"})[0] == 201
             assert running.end() == 0
+
+
+def test_a_file_comes_back_byte_for_byte_whole_and_in_part(where, dsn):
+    """The process's event loop is uvloop, which has no sendfile()."""
+    picture = drawn("BMP", (1000, 700))
+    body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n' + picture + b"\r\n--b--\r\n"
+    with service(where, "--postgres_dsn", dsn) as running:
+        running.call("/images", {"filename": "a.bmp"})
+        url, headers = f"{running.url}/images/1/attachment/a.bmp", {"Content-Type": "multipart/form-data; boundary=b"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as stored:
+            assert stored.status == 200
+        with urllib.request.urlopen(url) as whole:
+            assert whole.read() == picture
+        part = urllib.request.Request(f"{running.url}/media/1/a.bmp", headers={"Range": "bytes=1000-1999999"})
+        with urllib.request.urlopen(part) as some:
+            assert some.read() == picture[1000:2000000]

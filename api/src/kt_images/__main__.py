@@ -7,6 +7,7 @@ import signal
 import sys
 
 from aiohttp import web
+from uvloop import new_event_loop
 
 from kt_images.application import IN_FLIGHT, create_app
 from kt_images.base_settings import Settings, read_settings
@@ -21,7 +22,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = read_settings()
     try:
-        asyncio.run(serve(settings))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(settings))
     except (KtImagesError, OSError) as error:
         sys.exit(f"kt-images cannot start: {error}")
     except KeyboardInterrupt:

@@ -175,10 +175,7 @@ class Connection(aiopg.Connection):
         """Tell whether the session may serve somebody else: sound, outside a transaction, its server not gone."""
         if not self.is_sound() or self.raw.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             return False
-        # A server has nothing to say to an idle session, except that it is going.
-        poll = select.poll()
-        poll.register(self.raw.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self._silence.poll(0)
 
     def _close(self) -> None:
         self._waiter = None  # nobody waits on aiopg's future: `_poll` has its own
@@ -188,6 +185,9 @@ class Connection(aiopg.Connection):
         """Finish connecting. Overrides aiopg's, which needs the reader that is not there any more."""
         await self._poll(self._waiter, self._timeout)
         self._settled = True
+        # A server has nothing to say to an idle session, except that it is going.
+        self._silence = select.poll()
+        self._silence.register(self._conn.fileno(), select.POLLIN)
         return self
 
     async def _poll(self, _waiter: Any, timeout: float) -> None:  # noqa: ASYNC109 (aiopg's signature)

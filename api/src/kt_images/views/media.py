@@ -9,11 +9,14 @@ from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r416
 
 from kt_images.database import attachments
+from kt_images.errors import DamagedStoreError
 from kt_images.models import Error, ImageId
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
 from kt_images.views.conditions import client_has, wanted_part
 from kt_images.views.sockets import break_when_stalled
+
+PIECE = 256 * 1024
 
 
 class MediaView(View):
@@ -60,5 +63,19 @@ async def _send(
         if request.transport is None:
             raise ConnectionResetError
         if sent:
-            await asyncio.get_running_loop().sendfile(request.transport, file, sent.start, len(sent))
+            try:
+                await asyncio.get_running_loop().sendfile(request.transport, file, sent.start, len(sent))
+            except NotImplementedError:  # uvloop has none
+                await _copy(file, sent, response)
     return response
+
+
+async def _copy(file: FileIO, part: range, response: web.StreamResponse) -> None:
+    file.seek(part.start)
+    left = len(part)
+    while left:
+        piece = await asyncio.to_thread(file.read, min(left, PIECE))
+        if not piece:
+            raise DamagedStoreError
+        left -= len(piece)
+        await response.write(piece)
