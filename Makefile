@@ -38,9 +38,11 @@ clean: ## Remove the virtual environment; what is stored under data/ stays
 $(venv)/bin/python:
 	@for candidate in $${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do \
 		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			echo "making $(venv) with $$candidate" && exec $$candidate -m venv $(venv); \
+			echo "making $(venv) with $$candidate"; \
+			$$candidate -m venv $(venv) && exit; \
+			rm -rf $(venv); exit 1; \
 		fi; \
-	done; echo 'kt-images needs Python 3.11 or newer' >&2; exit 1
+	done; echo 'kt-images needs Python 3.11 or newer; PYTHON=/path/to/python names one that is not on the PATH' >&2; exit 1
 
 $(venv)/run: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
 	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[embedded]'

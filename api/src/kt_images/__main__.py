@@ -24,8 +24,11 @@ def main() -> None:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(serve(settings))
-    except (KtImagesError, OSError) as error:
+    except KtImagesError as error:
         sys.exit(f"kt-images cannot start: {error}")
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}"
+        sys.exit(f"kt-images cannot listen on {place}, --port and --host choose another: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
-from kt_images.database.connection import Connection, Limits
+from kt_images.database.connection import Connection, Limits, explained
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
 from kt_images.errors import SchemaError, UnavailableError
@@ -95,7 +95,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     limits = Limits(
         settings.connect_timeout, settings.acquire_timeout, settings.statement_timeout, settings.lock_timeout
     )
-    with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
+    async with _postgresql(settings) as dsn:
         if not settings.postgres_dsn:
             await _upgrade(dsn, limits)
         async with (
@@ -106,11 +106,33 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             try:
                 await schema.check(app[keys.POOL])
                 waiting = None
-            except UnavailableError:
+            except UnavailableError as error:
+                logger.warning("%s", explained(error))
                 waiting = asyncio.create_task(_wait_for(app[keys.POOL]))
             yield
             if waiting:
                 waiting.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _postgresql(settings: Settings) -> AsyncIterator[str]:
+    """Give the DSN of the settings, else that of an embedded server that is kept running."""
+    if settings.postgres_dsn:
+        yield settings.postgres_dsn
+        return
+    with embedded.Embedded(settings.database_dir) as server:
+        keeping = asyncio.create_task(_keep_running(server))
+        yield server.dsn
+        keeping.cancel()
+
+
+async def _keep_running(server: embedded.Embedded) -> None:
+    while True:
+        await asyncio.sleep(RETRY_SECONDS)
+        try:
+            server.ensure()
+        except UnavailableError as error:
+            logger.error("%s", error)  # noqa: TRY400 (the sentence says it)
 
 
 @contextlib.asynccontextmanager
@@ -142,7 +164,8 @@ async def _wait_for(pool: Pool) -> None:
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            return await schema.check(pool)
+            await schema.check(pool)
+            return logger.warning("The database can be reached now")
         except SchemaError as error:
             logger.critical("%s", error)
             return signal.raise_signal(signal.SIGTERM)

@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """Store images and their tags, and give them back. Without --postgres_dsn on a PostgreSQL of its own."""
 
     model_config = SettingsConfigDict(
-        env_prefix="KT_IMAGES_", frozen=True, extra="ignore", cli_prog_name="python3 -m kt_images"
+        env_prefix="KT_IMAGES_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        cli_prog_name="python3 -m kt_images",
     )
 
     postgres_dsn: Annotated[str, AfterValidator(_dsn)] = Field(

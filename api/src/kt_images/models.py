@@ -148,7 +148,7 @@ class ImageFilter(BaseModel):
     tags_any: list[str] = []
     tags_none: list[str] = []
     after: int = 0
-    limit: int | None = None
+    limit: int = MAX_ID
 
 
 class Totals(BaseModel):

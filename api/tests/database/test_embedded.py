@@ -1,6 +1,8 @@
 """The PostgreSQL that nobody has to install."""
 
+import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -143,6 +145,57 @@ def test_a_folder_below_one_that_is_closed_to_others_will_do(data):
     data.mkdir(mode=0o700)
     with embedded.running(data / "db") as dsn:
         assert ask(dsn, "select 1") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: all the other tests show it")
+def test_an_ordinary_user_runs_it_too(data):
+    user = pwd.getpwnam("nobody")
+    data.mkdir()
+    os.chown(data, user.pw_uid, user.pw_gid)
+    identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": "/"}
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            if subprocess.run(
+                [python, "-c", "import kt_images.database.embedded"], env=environment, check=False, **identity
+            ).returncode:
+                continue
+            command = [python, "-c", RUN.replace("time.sleep(60)", ""), str(data / "db")]
+            for _ in range(2):
+                process = subprocess.run(
+                    command, env=environment, capture_output=True, text=True, check=False, **identity
+                )
+                assert process.stdout.startswith("host="), process.stderr
+            return
+    pytest.skip("nobody cannot reach a Python with these modules")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give data to somebody")
+def test_data_of_an_owner_without_a_name_will_do(data):
+    with embedded.running(data):
+        pass
+    for path in [data, *data.rglob("*")]:
+        os.chown(path, 54321, 54321)
+    with embedded.running(data) as dsn:
+        assert ask(dsn, "select 1") == 1
+
+
+def test_it_is_started_again_when_it_crashed_or_was_somebody_else_s(data):
+    with embedded.Embedded(data) as first, embedded.Embedded(data) as second:
+        os.kill(postmaster(data), signal.SIGQUIT)
+        first._child.process.wait(10)
+        second.ensure()
+        first.ensure()
+        assert first.dsn == second.dsn
+        assert ask(first.dsn, "select 1") == 1
+
+
+def test_why_it_does_not_start_is_in_the_message(data):
+    with embedded.running(data):
+        pass
+    (data / "postgresql.conf").write_text("nonsense = 1\n")
+    with pytest.raises(UnavailableError, match="nonsense"), embedded.running(data):
+        pass
 
 
 def test_another_postgresql_can_be_named(data):

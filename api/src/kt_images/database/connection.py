@@ -58,6 +58,12 @@ def _meaning() -> Iterator[None]:
         raise
 
 
+def explained(error: errors.KtImagesError) -> str:
+    """Return the error's sentence with libpq's own words for it: for logs and terminals, not for clients."""
+    words = str(error.__cause__ or "").strip()
+    return f"{error} ({words.splitlines()[0]})" if words else str(error)
+
+
 @dataclass(frozen=True)
 class Limits:
     """Seconds that things may take: to connect, to get a connection lent, to run a statement, to wait for a lock."""

@@ -175,5 +175,4 @@ async def _close_cursor(connection: Connection, *, pending: bool) -> None:
 
 def _rest(wanted: ImageFilter, given: Chunk) -> ImageFilter:
     """What is still wanted once `given` was given."""
-    limit = None if wanted.limit is None else wanted.limit - given.count
-    return wanted.model_copy(update={"after": given.last, "limit": limit})
+    return wanted.model_copy(update={"after": given.last, "limit": wanted.limit - given.count})

@@ -45,7 +45,8 @@ class Store:
             for folder in (self._objects, self._incoming):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UnavailableError(f"The store cannot be used: {error.strerror}") from error
+            folder = self._objects.parent
+            raise UnavailableError(f"The store --uploads_dir {folder} cannot be used: {error.strerror}") from error
         self.check()
 
     def check(self) -> None:

