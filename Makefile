@@ -2,9 +2,9 @@
 
 venv := .venv
 python := $(venv)/bin/python
-sources := api/src api/tests
+sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test faults lint format openapi clean
+.PHONY: help run test faults bench lint format openapi clean
 
 help: ## List the words
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +31,10 @@ format: $(venv)/dev ## Rewrite the code in the house's form
 openapi: $(venv)/run ## Write openapi.json anew
 	@$(python) -m aiohttp_pydantic.oas -o openapi.json kt_images.wsgi:app
 
+# More of it: make bench ONLY='list filters' IMAGES=10000 ROUNDS=9
+bench: $(venv)/bench ## The service beside its peers: api/benchmarks/README.md
+	@cd api && ../$(python) -m benchmarks $(ONLY) $(IMAGES:%=--images %) $(ROUNDS:%=--rounds %)
+
 clean: ## Remove the virtual environment; what is stored under data/ stays
 	rm -rf $(venv)
 
@@ -51,3 +55,7 @@ $(venv)/run: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
 $(venv)/dev: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
 	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[dev]'
 	@touch $@ $(venv)/run
+
+$(venv)/bench: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
+	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[bench]'
+	@touch $@
