@@ -50,28 +50,31 @@ def whole(run: Run) -> Iterator[Row]:
                 "COPY of row_to_json": lambda: psql.copy(RENDERED),
                 "COPY of the documents": lambda: psql.copy(DOCUMENTS.format(where="")),
                 "peer": _reading(peer, "/images", run.images),
-                "peer row by row": _reading(peer, "/row-by-row", run.images),
+                "plain peer": _reading(peer, "/plain/images", run.images),
             },
             run.rounds,
         )
-    ours, rendered, documents, peers, row_by_row = seconds.values()
+    ours, rendered, documents, peers, plain = seconds.values()
     what, seen = f"the whole list, {run.images:,} images", medians(seconds, "s")
     yield Row(what, "COPY of `row_to_json`", 0.45, "of its time", ratios(ours, rendered), seen=seen)
     yield Row(what, "COPY of the stored documents", 1.5, "of its time", ratios(ours, documents), seen=seen)
     yield Row(what, "the peer", 5, "times as fast", ratios(peers, ours), at_least=True, seen=seen)
     yield Row(
         what,
-        "the peer, its cursor read row by row",
+        "the plain peer",
         5,
         "times as fast",
-        ratios(row_by_row, ours),
+        ratios(plain, ours),
         at_least=True,
         seen=seen,
     )
 
 
 def filtered(run: Run) -> Iterator[Row]:
-    """Ten filters, each against COPY of the same query."""
+    """Ten filters, each against COPY of the same query.
+
+    A handful of images is copied in less time than any request takes: an empty list's time is added to COPY's.
+    """
     dsn = data.database(run.server, run.images)
     with contestants.service(dsn) as service, closing(limits.Psql(dsn)) as psql:
         for name, query, conditions in FILTERS:
@@ -81,12 +84,21 @@ def filtered(run: Run) -> Iterator[Row]:
                 {
                     "service": _reading(service, f"/images?{query}", images),
                     "COPY": lambda copied=copied: psql.copy(copied),  # type: ignore[misc]
+                    "empty list": _reading(service, EMPTY, 0),
                 },
                 run.rounds,
             )
-            values = ratios(seconds["service"], seconds["COPY"])
+            ours, copies, empty = seconds.values()
+            values = ratios(ours, [sum(both) for both in zip(copies, empty, strict=True)])
             what = f"filter: {name}, {images:,} of {run.images:,} images"
-            yield Row(what, "COPY of the same query", 1.5, "of its time", values, seen=medians(seconds, "s"))
+            yield Row(
+                what,
+                "COPY of the same query, and an empty list",
+                1.5,
+                "of its time",
+                values,
+                seen=medians(seconds, "s"),
+            )
 
 
 def first_byte(run: Run) -> Iterator[Row]:
@@ -117,7 +129,7 @@ def growth(run: Run) -> Iterator[Row]:
 
 
 def _reading(server: Contestant, path: str, images: int) -> Callable[[], float]:
-    return lambda: client.read_list(server.port, path, images).seconds
+    return lambda: client.read_list(server.port, path, images)
 
 
 def _first_byte(server: Contestant, path: str) -> Callable[[], float]:

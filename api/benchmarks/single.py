@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from benchmarks import client, contestants, data
 from benchmarks.contestants import Contestant
@@ -16,8 +16,12 @@ REQUESTS = 10_000
 def reading(run: Run) -> Iterator[Row]:
     """GET /images/{id} of images drawn by chance."""
     draw = random.Random(run.images)  # noqa: S311 (no secret)
-    requests = [client.request(f"/images/{draw.randint(1, run.images)}") for _ in range(REQUESTS)]
-    yield _against_peer(run, "`GET /images/{id}` per second", 2.5, requests, client.OK)
+    ids = [draw.randint(1, run.images) for _ in range(REQUESTS)]
+
+    def requests(below: str) -> list[bytes]:
+        return [client.request(f"{below}/images/{image_id}") for image_id in ids]
+
+    return _against_peer(run, "`GET /images/{id}` per second", 2.5, requests, client.OK)
 
 
 def storing(run: Run) -> Iterator[Row]:
@@ -27,22 +31,31 @@ def storing(run: Run) -> Iterator[Row]:
         {"filename": f"example_{number}.jpg", "tags": [f"tag_{draw.randint(1, data.TAGS)}" for _ in range(5)]}
         for number in range(REQUESTS)
     ]
-    requests = [client.request("/images", method="POST", body=json.dumps(body).encode()) for body in bodies]
+
+    def requests(below: str) -> list[bytes]:
+        return [client.request(f"{below}/images", method="POST", body=json.dumps(body).encode()) for body in bodies]
+
     try:
-        yield _against_peer(run, "`POST /images` per second", 1.3, requests, client.CREATED)
+        yield from _against_peer(run, "`POST /images` per second", 1.3, requests, client.CREATED)
     finally:
         data.forget_after(data.database(run.server, run.images), run.images)
 
 
-def _against_peer(run: Run, what: str, limit: float, requests: Sequence[bytes], expected: int) -> Row:
+def _against_peer(
+    run: Run, what: str, limit: float, requests: Callable[[str], list[bytes]], expected: int
+) -> Iterator[Row]:
     dsn = data.database(run.server, run.images)
 
-    def rate(server: Contestant) -> float:
-        return client.per_second(server.port, requests, expected, connections=CONNECTIONS, seconds=SECONDS)
+    def rate(server: Contestant, below: str = "") -> Callable[[], float]:
+        sent = requests(below)
+        return lambda: client.per_second(server.port, sent, expected, connections=CONNECTIONS, seconds=SECONDS)
 
     with contestants.service(dsn) as service, contestants.peer(dsn) as peer:
-        rates = alternate({"service": lambda: rate(service), "peer": lambda: rate(peer)}, run.rounds)
-    against = f"the peer, {CONNECTIONS} connections"
-    return Row(
-        what, against, limit, "times as many", ratios(*rates.values()), at_least=True, seen=medians(rates, "per s")
-    )
+        rates = alternate(
+            {"service": rate(service), "peer": rate(peer), "plain peer": rate(peer, "/plain")}, run.rounds
+        )
+    what += f", {CONNECTIONS} connections"
+    ours, peers, plain = rates.values()
+    seen = medians(rates, "per s")
+    yield Row(what, "the peer", limit, "times as many", ratios(ours, peers), at_least=True, seen=seen)
+    yield Row(what, "the plain peer", limit, "times as many", ratios(ours, plain), at_least=True, seen=seen)
