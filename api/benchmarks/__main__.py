@@ -1,6 +1,7 @@
 """`python -m benchmarks`: measure the service beside its peers, print the ratios, renew README.md."""
 
 import argparse
+import os
 from collections.abc import Callable, Iterable
 
 from benchmarks import data, lists, memory, readers, report, single
@@ -31,7 +32,7 @@ def main() -> None:
         run = Run(arguments.images, arguments.rounds, server)
         measured = {}
         for name in arguments.measurements or MEASUREMENTS:
-            print(f"\n{name}", flush=True)
+            print(f"\n{name}, at a load of {os.getloadavg()[0]:.1f}", flush=True)
             try:
                 measured[name] = list(MEASUREMENTS[name](run))
             except data.NoRoomError as error:

@@ -32,7 +32,7 @@ SELDOM_MET = ("tag_4", "tag_5")
 SELDOM = 100  # together on one image of so many where chance has them meet
 BLOCK = 50_000
 
-BYTES_AN_IMAGE = 2000  # on disk, with its indexes and what their making takes for a while
+BYTES_AN_IMAGE = 1000  # on disk, with its indexes and what their making takes for a while
 
 OTHER_SCHEMAS = "select datname from pg_database where datname like %s and datname <> %s"
 SECONDARY_INDEXES = """

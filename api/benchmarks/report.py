@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, number
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
@@ -20,6 +20,8 @@ README = FOLDER / "README.md"
 PLOT = FOLDER / "results.svg"
 BEGIN, END = "<!-- written by make bench -->\n", "<!-- end -->\n"
 PEERS = ("aiohttp", "aiopg", "fastapi", "uvicorn", "uvloop", "asyncpg", "orjson")
+# A logarithm knows no zero: what is less or more is drawn here.
+LEAST_SHARE, MOST_SHARE = 1 / 16, 32
 MET, MISSED = "#2a7f4f", "#c0392b"
 
 Results = dict[str, list[Row]]
@@ -30,11 +32,12 @@ def write(measured: Results, order: Iterable[str], postgresql: str) -> None:
     kept = _read() | measured
     kept = {name: kept[name] for name in order if name in kept}
     machine = _machine(postgresql)
+    picture = f"![Each row as a share of its target]({PLOT.name})"
     RESULTS.write_text(_json({"machine": machine, "measurements": kept}))
     rows = [row for rows in kept.values() for row in rows]
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{table(rows)}\n![]({PLOT.name})\n\n{machine}\n\n{END}{after}")
+    README.write_text(f"{before}{BEGIN}\n{table(rows)}\n{picture}\n\n{machine}\n\n{END}{after}")
     _plot(rows)
 
 
@@ -76,29 +79,37 @@ def _machine(postgresql: str) -> str:
 
 def _plot(rows: list[Row]) -> None:
     """Each row's values as a share of its target, so that all fit one axis: left of the line is met."""
-    mpl.rcParams["svg.hashsalt"] = "benchmarks"
-    figure = Figure(figsize=(11, 0.42 * len(rows) + 1.4), layout="constrained")
+    mpl.rcParams |= {
+        "svg.hashsalt": "benchmarks",
+        "svg.fonttype": "none",
+        "font.sans-serif": ["DejaVu Sans", "sans-serif"],
+    }
+    figure = Figure(figsize=(12, 0.45 * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(rows):
         shares = [_share(row, value) for value in row.values]
         color = MET if row.is_met else MISSED
-        axes.plot(
-            [min(shares), max(shares)], [place, place], color=color, linewidth=5, alpha=0.3, solid_capstyle="round"
-        )
-        axes.plot(_share(row, row.median), place, "o", color=color, markersize=7)
+        axes.plot([min(shares), max(shares)], [place, place], color=color, linewidth=6, alpha=0.3)
+        axes.plot(_share(row, row.median), place, "o", color=color, markersize=8)
     axes.axvline(1, color="#444444", linewidth=1)
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xlabel("share of what is allowed, median and spread: 1 is the target, less is better")
-    axes.set_yticks(range(len(rows)), [f"{row.what}\n{row.against}, {row.target}" for row in rows], fontsize=7.5)
+    axes.set_xlim(left=LEAST_SHARE * 0.9)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
+    axes.set_xlabel("share of what is allowed, median and spread: 1 is the target, to the left of it is met")
+    names = [f"{row.what}\nagainst {row.against}".replace("`", "") for row in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
+    values = axes.secondary_yaxis("right")
+    values.set_yticks(range(len(rows)), [f"{number(row.median)}\n{row.target}" for row in rows], fontsize=8)
+    for side in (axes, values):
+        side.tick_params(axis="y", length=0)
+        side.spines[:].set_visible(False)
     axes.grid(axis="x", color="#dddddd")
     axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
     figure.savefig(PLOT, metadata={"Date": None})
 
 
 def _share(row: Row, value: float) -> float:
-    least = 1 / 64  # a logarithm knows no zero, and a difference may be below it
-    return max(least, row.limit / value if row.at_least and value else value / row.limit)
+    if row.at_least:
+        return row.limit / max(value, row.limit / MOST_SHARE)
+    return max(LEAST_SHARE, value / row.limit)

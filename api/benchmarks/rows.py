@@ -56,20 +56,24 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004
 
 
-def alternate(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Let the contestants take turns, each round beginning with another one; return each one's values by round.
+def alternate(contestants: dict[str, Callable[[], float]], rounds: int, turns: int = 1) -> dict[str, list[float]]:
+    """Let the contestants take turns, each time beginning with another one; return each one's values by round.
 
-    A round before the first one warms caches and connections, and is not counted.
+    A round's value is the median of its turns: many short ones where the machine's mood changes within seconds. A turn
+    before the first one warms caches and connections, and is not counted.
     """
     names = list(contestants)
     values: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds + 1):
+    for turn in range(1 + rounds * turns):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             value = contestants[name]()
             if turn:
                 values[name].append(value)
-    return values
+    return {
+        name: [statistics.median(of_it[start : start + turns]) for start in range(0, len(of_it), turns)]
+        for name, of_it in values.items()
+    }
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

@@ -9,7 +9,8 @@ from benchmarks.contestants import Contestant
 from benchmarks.rows import Row, Run, alternate, medians, ratios
 
 CONNECTIONS = 16
-SECONDS = 3.0
+SECONDS = 0.5  # a turn
+TURNS = 8  # in each round
 REQUESTS = 10_000
 
 
@@ -52,7 +53,7 @@ def _against_peer(
 
     with contestants.service(dsn) as service, contestants.peer(dsn) as peer:
         rates = alternate(
-            {"service": rate(service), "peer": rate(peer), "plain peer": rate(peer, "/plain")}, run.rounds
+            {"service": rate(service), "peer": rate(peer), "plain peer": rate(peer, "/plain")}, run.rounds, TURNS
         )
     what += f", {CONNECTIONS} connections"
     ours, peers, plain = rates.values()
