@@ -49,7 +49,7 @@ $(venv)/bin/python:
 	done; echo 'kt-images needs Python 3.11 or newer; PYTHON=/path/to/python names one that is not on the PATH' >&2; exit 1
 
 $(venv)/run: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
-	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[embedded]'
+	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[server,embedded]'
 	@touch $@
 
 $(venv)/dev: api/pyproject.toml api/requirements.txt | $(venv)/bin/python

@@ -1,0 +1,33 @@
+"""Image ids, as arguments and as lines of standard input."""
+
+import sys
+from array import array
+from collections.abc import Iterable
+
+from kt_images.cli.errors import MisusedError
+from kt_images.cli.names import shown
+
+STDIN = "-"
+MAX_ID = 2**63 - 1
+
+
+def image_id(text: str) -> int:
+    """Return the id that `text` is. Raises MisusedError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)) and 1 <= int(text) <= MAX_ID):
+        raise MisusedError(f"{shown(text[:40])!r} is not an image's id")
+    return int(text)
+
+
+def image_ids(words: Iterable[str]) -> "array[int]":
+    """Return the ids that the words are; `-` stands for the words of standard input.
+
+    They are all read before the first is used: 8 bytes each, and what writes them need not wait. Raises MisusedError.
+    """
+    found = array("q")
+    for word in words:
+        if word == STDIN:
+            for line in sys.stdin.buffer if sys.stdin else ():
+                found.extend(image_id(text) for text in line.decode(errors="replace").split())
+        else:
+            found.append(image_id(word))
+    return found

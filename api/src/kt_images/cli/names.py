@@ -1,0 +1,38 @@
+"""Names from the service, which are never trusted: as text on a terminal, and as local file names."""
+
+import re
+import unicodedata
+from pathlib import PurePath
+
+# Control characters, among them the start of escape sequences; what turns the direction of text; line separators that
+# are no "\n"; halves of surrogate pairs.
+_INVISIBLE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_UNSHOWN = re.compile(f"[{_INVISIBLE}]")
+# Separators of folders, and what some file system takes for something else than a letter.
+_UNSAFE = re.compile(f'[{_INVISIBLE}/\\\\:*?"<>|]')
+# Windows opens the device whatever the extension is.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"} | {
+    f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"
+}
+MAX_BYTES = 255
+
+
+def shown(text: str) -> str:
+    r"""Return the text with what a terminal might obey written as \u001b and the like.
+
+    A JSON text stays the same JSON.
+    """
+    return _UNSHOWN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def local_name(text: str) -> str:
+    """Return `text` as the name of one file: no path, no device, nothing hidden, no option, at most 255 bytes long."""
+    name = _UNSAFE.sub("_", unicodedata.normalize("NFC", text)).strip(" ").rstrip(". ")
+    if not name or name[0] in ".-~" or name.split(".")[0].rstrip(" ").upper() in _DEVICES:
+        name = f"_{name}"
+    extension = PurePath(name).suffix
+    stem = name.removesuffix(extension)
+    room = MAX_BYTES - len(extension.encode())
+    if room < 1:
+        stem, extension, room = name, "", MAX_BYTES
+    return stem.encode()[:room].decode(errors="ignore") + extension

@@ -1,0 +1,68 @@
+"""`show` and `open`: one image, as text or in the browser."""
+
+import asyncio
+import webbrowser
+from array import array
+
+from kt_images.cli import output
+from kt_images.cli.client import Client
+from kt_images.cli.errors import CliError, NotFoundError, Status
+from kt_images.cli.images import Attachment, Image
+from kt_images.cli.names import shown
+from kt_images.cli.work import Tally, each
+
+
+def show(server: str, ids: "array[int]", as_json: bool) -> Status:
+    """Write what the service tells of each image to standard output. Raises FatalError."""
+    return asyncio.run(_show(server, ids, as_json))
+
+
+def open_in_browser(server: str, image_id: int, print_only: bool) -> Status:
+    """Have the browser show the image's first file, or only write its address to standard output.
+
+    Raises NotFoundError, and CliError when there is no browser.
+    """
+    address = asyncio.run(_address(server, image_id))
+    if print_only:
+        output.write(f"{address}\n")
+    elif not webbrowser.open(address):
+        raise CliError(f"There is no browser to open {address}")
+    return Status.DONE
+
+
+async def _show(server: str, ids: "array[int]", as_json: bool) -> Status:
+    tally = Tally()
+    async with Client(server) as client:
+
+        async def one(image_id: int) -> None:
+            image = await client.image(image_id)
+            try:
+                attachments = await client.attachments(image_id)
+            except NotFoundError:
+                attachments = []  # deleted meanwhile; what was read is shown
+            output.write(_json(image, attachments) if as_json else _text(image, attachments))
+            output.flush()
+
+        await each(ids, 1, one, lambda _, error: output.say(str(error)), tally)
+    return tally.status
+
+
+async def _address(server: str, image_id: int) -> str:
+    async with Client(server) as client:
+        await client.image(image_id)
+        attachments = await client.attachments(image_id)
+        if not attachments:
+            raise NotFoundError(f"Image <{image_id}> has no file")
+        return str(client.url(client.media_path(image_id, attachments[0].filename)))
+
+
+def _json(image: Image, attachments: list[Attachment]) -> str:
+    return f"{output.as_json(image.as_dict() | {'attachments': [one.as_dict() for one in attachments]})}\n"
+
+
+def _text(image: Image, attachments: list[Attachment]) -> str:
+    lines = [("id", str(image.image_id)), ("filename", image.filename), ("tags", ", ".join(image.tags))]
+    for one in attachments:
+        lines.append(("file", f"{one.filename}, {one.content_type}, {one.width}x{one.height}, {one.size:,} bytes"))
+        lines.append(("sha256", one.sha256))
+    return "".join(f"{name:<10}{shown(value)}".rstrip() + "\n" for name, value in lines)
