@@ -4,7 +4,7 @@ venv := .venv
 python := $(venv)/bin/python
 sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test faults bench lint format openapi clean
+.PHONY: help run test slow faults bench lint format readme openapi clean
 
 help: ## List the words
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -14,6 +14,9 @@ run: $(venv)/run ## Serve on http://localhost:8080, on a PostgreSQL of its own; 
 
 test: $(venv)/dev lint ## Check the code's form, then run all tests
 	@$(venv)/bin/pytest api
+
+slow: $(venv)/dev ## Run the tests that take minutes
+	@$(venv)/bin/pytest api -m slow
 
 faults: $(venv)/dev ## The long form of the tests of crashes and restarts
 	@KT_TEST_ROUNDS=50 $(venv)/bin/pytest api/tests/database api/tests/views/test_listing.py
@@ -27,6 +30,9 @@ lint: $(venv)/dev ## ruff, mypy and the direction of imports
 format: $(venv)/dev ## Rewrite the code in the house's form
 	@$(venv)/bin/ruff check --fix $(sources)
 	@$(venv)/bin/ruff format $(sources)
+
+readme: $(venv)/dev ## Write the README's copies of the commands' help anew
+	@$(python) api/tests/cli/readme.py
 
 openapi: $(venv)/run ## Write openapi.json anew
 	@$(python) -m aiohttp_pydantic.oas -o openapi.json kt_images.wsgi:app

@@ -3,7 +3,7 @@
 client --> application --> views --> uploads --> database --> PostgreSQL
                              |          `------> files    --> disk
                              `-----------------> both
-shell  --> manage --> database
+shell  --> manage --> database           shell --> cli --> HTTP
 
 application    the routes, and what is opened and closed
 views          HTTP in, HTTP out
@@ -12,6 +12,7 @@ database       PostgreSQL: connections, schema, images, the stream of a list, at
 files          the store and what is in a picture
 fixtures       the schema, as SQL
 manage         commands for whoever runs the service
+cli            kt-images, the client of the web API; imports nothing of the others, nor they of it
 models, errors, base_settings    the words everybody shares
 
 Imports run down this picture, never up and never across.

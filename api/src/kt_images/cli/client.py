@@ -14,7 +14,7 @@ import aiohttp
 
 from kt_images.cli import output
 from kt_images.cli.connection import Connection
-from kt_images.cli.errors import BrokenError, CliError, NotFoundError
+from kt_images.cli.errors import BrokenError, CliError, FatalError, NotFoundError
 from kt_images.cli.images import Attachment, Image, Wanted
 
 PIECE = 256 * 1024
@@ -106,6 +106,8 @@ class Client(Connection):
                         return self._read(
                             Image.of, await self.read_json(response)
                         ), response.status == HTTPStatus.CREATED
+                except NotFoundError as error:
+                    raise FatalError(f"The service takes no uploads: {error}") from error
                 except BaseException:
                     sent(-file.count)
                     raise

@@ -15,10 +15,13 @@ class Image:
     @classmethod
     def of(cls, value: Any) -> Self:
         """Return the image that a JSON value is. Raises ValueError."""
-        match value:
-            case {"image_id": int(image_id), "filename": str(filename), "tags": list(tags)}:
-                if all(isinstance(tag, str) for tag in tags):
-                    return cls(image_id, filename, tags)
+        try:
+            image = cls(value["image_id"], value["filename"], value["tags"])
+            "".join([image.filename, *image.tags])  # raises for what is no text, and is faster than asking
+        except (LookupError, TypeError):
+            raise ValueError from None
+        if isinstance(image.image_id, int) and isinstance(image.tags, list):
+            return image
         raise ValueError
 
     def as_dict(self) -> dict[str, Any]:

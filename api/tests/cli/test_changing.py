@@ -1,0 +1,77 @@
+"""`kt-images tag` and `kt-images rm`."""
+
+import pytest
+
+
+@pytest.fixture
+def three(service):
+    return [service.create("a.jpg", "x"), service.create("b.jpg", "x", "y"), service.create("c.jpg", "z")]
+
+
+def test_tags_are_added_and_taken_away(cli, service, three):
+    assert cli("tag", 1, 2, "+new tag", "-x", "+-odd", "--remove", "y", "--add", "+plus").status == 0
+    assert service.tags(1) == ["new tag", "-odd", "+plus"]
+    assert service.tags(2) == ["new tag", "-odd", "+plus"]
+    assert service.tags(3) == ["z"]
+
+
+def test_ids_come_from_a_pipe(cli, service, three):
+    listed = cli("list", "--ids", "--tag", "x").out
+    result = cli("tag", "-", "+piped", stdin=listed)
+    assert (result.status, result.err) == (0, "2 of 2 images tagged\n")
+    assert service.tags(2) == ["x", "y", "piped"]
+
+
+def test_no_ids_from_a_pipe_is_nothing_to_do(cli, three):
+    assert cli("tag", "-", "+a", stdin="").status == 0
+
+
+def test_what_is_no_id_in_a_pipe_is_told_before_anything_is_done(cli, service, three):
+    result = cli("tag", "-", "+a", stdin="1\nrm -rf\n")
+    assert (result.status, result.err) == (2, "'rm' is not an image's id\n")
+    assert service.tags(1) == ["x"]
+
+
+def test_every_image_that_matches_is_tagged_after_a_yes(cli, service, three):
+    with cli.terminal("tag", "--all", "x", "+a", "-y") as terminal:
+        terminal.read_until("Tag 2 images +a -y? [y/N] ")
+        terminal.type("y\n")
+        assert terminal.status() == 0
+    assert [service.tags(image_id) for image_id in three] == [["x", "a"], ["x", "a"], ["z"]]
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "\x04"])
+def test_nothing_is_tagged_without_a_yes(cli, service, three, answer):
+    with cli.terminal("tag", "--all", "x", "+a") as terminal:
+        terminal.read_until("[y/N] ")
+        terminal.type(answer)
+        assert terminal.status() == 1
+    assert service.tags(1) == ["x"]
+
+
+def test_ctrl_c_at_the_question_is_130(cli, service, three):
+    with cli.terminal("rm", "1") as terminal:
+        terminal.read_until("Delete 1 image with their files? [y/N] ")
+        terminal.process.send_signal(2)
+        assert terminal.status() == 130
+    assert len(service.images()) == 3
+
+
+def test_dry_run_counts_and_does_nothing(cli, service, three):
+    assert cli("tag", "--any", "x", "--any", "z", "+a", "--dry-run").err == "3 images would be tagged +a\n"
+    assert cli("rm", 1, 2, "--dry-run").err == "2 images would be deleted\n"
+    assert service.tags(1) == ["x"]
+
+
+def test_tagging_what_it_lists_by_changes_each_once(cli, service):
+    service.sql("insert into images (filename, tags) select 'a.jpg', '{old}' from generate_series(1, 300)")
+    result = cli("tag", "--tag", "old", "-old", "+new", "--yes")
+    assert (result.status, result.err) == (0, "300 of 300 images tagged\n")
+    assert {tuple(image["tags"]) for image in service.images()} == {("new",)}
+
+
+def test_rm_deletes(cli, service, three):
+    result = cli("rm", 1, "-", "--yes", stdin="3 99")
+    assert result.status == 1
+    assert result.err.splitlines() == ["Image <99> is not found", "2 of 3 images deleted"]
+    assert [image["image_id"] for image in service.images()] == [2]

@@ -1,0 +1,117 @@
+"""The program itself: its start, its help, the README's copy of it, completion, `serve`."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cli import readme
+from cli.readme import ROOT
+
+PYPROJECT = tomllib.loads((ROOT / "api" / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+EXTRAS = ("server", "cli")
+
+
+def test_help_names_all_commands_and_statuses():
+    text = " ".join(re.sub("[^a-z0-9 ]", " ", readme.help_of("").lower()).split())
+    assert all(f" {command} " in text for command in readme.COMMANDS[1:])
+    assert "0 done 1 some of it failed 2 the command line is wrong 3 the service cannot be reached 4 not found" in text
+
+
+@pytest.mark.parametrize("command", readme.COMMANDS)
+def test_readme_shows_the_help_as_it_is(command):
+    """`make readme` writes it anew."""
+    text = readme.path().read_text()
+    assert readme.fresh(text, command) == text
+
+
+def test_help_starts_fast(lonely_cli):
+    """Less than 0.4 s; the fastest of several, as others use the machine too."""
+    assert min(seconds(lonely_cli, "--help") for _ in range(5)) < 0.4
+
+
+def seconds(cli, *arguments):
+    before = time.perf_counter()
+    cli(*arguments)
+    return time.perf_counter() - before
+
+
+def test_no_arguments_is_help(lonely_cli):
+    assert lonely_cli().status == 0
+    assert "Usage: kt-images" in lonely_cli().out
+
+
+def test_version(lonely_cli):
+    assert re.fullmatch(r"kt-images \d+\.\d+\.\d+\S*\n", lonely_cli("--version").out)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion_script(lonely_cli, shell):
+    result = lonely_cli("completion", shell)
+    assert (result.status, result.err) == (0, "")
+    assert "_KT_IMAGES_COMPLETE" in result.out
+
+
+def test_completion_completes_in_bash(lonely_cli):
+    script = """
+        eval "$(kt-images completion bash)"
+        COMP_WORDS=(kt-images li) COMP_CWORD=1
+        _kt_images_completion kt-images
+        echo "${COMPREPLY[@]}"
+    """
+    program = Path(sys.executable).parent
+    environment = lonely_cli.variables | {"PATH": f"{program}:{lonely_cli.variables['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["list"]
+
+
+def test_serve_is_the_service(lonely_cli, service, folder):
+    """In the same process: who ends `kt-images serve` ends the service."""
+    store = folder / "served"
+    arguments = ["--postgres_dsn", service.dsn, "--uploads_dir", store, "--port", "0", "--host", "127.0.0.1"]
+    with lonely_cli.start("serve", *arguments) as process:
+        url = re.search(rb"http://[\d.:]+", process.stdout.readline())[0].decode()
+        with urllib.request.urlopen(f"{url}/healthz") as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_client_needs_no_package_of_the_server(lonely_cli, tmp_path):
+    """What only the extra `server` installs cannot be imported; the client works all the same."""
+    names = {extra: {re.split("[><=]", one)[0] for one in PROJECT["optional-dependencies"][extra]} for extra in EXTRAS}
+    assert PROJECT["dependencies"] == []
+    for name in names["server"] - names["cli"] - {"pydantic"}:  # pydantic is typer's own
+        module = {"pillow": "PIL", "psycopg2-binary": "psycopg2"}.get(name, name.replace("-", "_"))
+        (tmp_path / f"{module}.py").write_text("raise ImportError('a package of the server')")
+    lonely_cli.environment["PYTHONPATH"] = f"{tmp_path}:{lonely_cli.variables.get('PYTHONPATH', '')}"
+    (tmp_path / "a.png").touch()
+    for command in (["list"], ["add", "a.png"], ["get", "1"], ["tag", "1", "+a"]):
+        assert lonely_cli(*command).err.splitlines()[-1].endswith("Connection refused")
+
+
+def test_client_without_its_packages_says_what_to_install(lonely_cli, tmp_path):
+    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(name='typer')")
+    lonely_cli.environment["PYTHONPATH"] = f"{tmp_path}:{lonely_cli.variables.get('PYTHONPATH', '')}"
+    result = lonely_cli("list")
+    assert result.status == 1
+    assert result.err == "typer is not installed; the client needs: pip install 'kt-images[cli]'\n"
+
+
+def test_requirements_are_those_of_the_extra_server():
+    assert (ROOT / "api" / "requirements.txt").read_text().splitlines() == PROJECT["optional-dependencies"]["server"]
+
+
+def test_no_module_of_the_server_is_left_out_of_the_contract():
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    (forbidden,) = (one["forbidden_modules"] for one in contracts if one.get("source_modules") == ["kt_images.cli"])
+    found = {path.stem for path in (ROOT / "api" / "src" / "kt_images").iterdir() if not path.name.startswith("__p")}
+    assert {f"kt_images.{name}" for name in found - {"cli", "__init__"}} <= set(forbidden)
