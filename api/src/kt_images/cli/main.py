@@ -1,6 +1,7 @@
 """The entry point: whatever goes wrong becomes one sentence and an exit status."""
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -29,6 +30,7 @@ def main() -> NoReturn:
         output.say(f"kt-images failed: {type(error).__name__}: {error}; with {TRACEBACK}=1 it tells where")
         status = Status.FAILED
     output.forget()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end would answer it with a traceback
     sys.exit(status)
 
 

@@ -1,0 +1,175 @@
+"""`kt-images add`."""
+
+import signal
+import time
+
+import pytest
+
+from cli.conftest import png, wait_until
+
+sends = pytest.mark.usefixtures("uploads")
+
+
+@pytest.fixture
+def photos(picture, tmp_path):
+    """photos/2024/sea/a.png, photos/2024/b.png, photos/c.PNG; and what is no picture."""
+    for number, name in enumerate(["2024/sea/a.png", "2024/b.png", "c.PNG"]):
+        picture(f"photos/{name}", number)
+    picture("photos/.hidden.png", 8)
+    picture("photos/.thumbnails/d.png", 9)
+    (tmp_path / "photos" / "notes.txt").write_text("notes")
+    return tmp_path / "photos"
+
+
+def by_name(service):
+    return {image["filename"]: image["tags"] for image in service.images()}
+
+
+def test_dry_run_tells_files_and_tags_and_sends_nothing(lonely_cli, photos):
+    result = lonely_cli("add", "photos", "--recursive", "--tag", "x", "--tags-from-path", "--dry-run")
+    assert result.status == 0
+    assert result.lines == ["photos/c.PNG\tx", "photos/2024/b.png\tx, 2024", "photos/2024/sea/a.png\tx, 2024, sea"]
+    assert result.err.startswith("3 files would be sent, ")
+
+
+def test_tags_from_the_path_of_a_file_are_the_folders_as_written(lonely_cli, photos):
+    result = lonely_cli("add", "./photos/2024/../2024/b.png", "--tags-from-path", "--dry-run")
+    assert result.lines == ["photos/2024/../2024/b.png\tphotos, 2024"]
+
+
+def test_folder_needs_recursive(lonely_cli, photos):
+    result = lonely_cli("add", "photos")
+    assert (result.status, result.err) == (2, "photos is a folder; --recursive adds what is in it\n")
+
+
+def test_no_service_is_told_once_however_many_files_there_are(lonely_cli, photos):
+    result = lonely_cli("add", "photos", "--recursive")
+    assert result.status == 3
+    first, second = result.err.splitlines()
+    assert first == "3 files: 0 added, 0 already there, 3 not sent: run it again to go on"
+    assert second.endswith("cannot be reached: Connection refused")
+
+
+@sends
+def test_files_and_folders_with_their_tags(cli, service, photos, picture):
+    result = cli("add", picture("x y 'я'.png", 5), "photos", "--recursive", "--tag", "new", "--tags-from-path", "--ids")
+    assert (result.status, result.err) == (0, "4 files: 4 added, 0 already there\n")
+    assert sorted(map(int, result.lines)) == [1, 2, 3, 4]
+    folders = [part for part in photos.parts[1:-1] if part]  # of the file that was given with its whole path
+    expected = {"c.PNG": ["new"], "b.png": ["new", "2024"], "a.png": ["new", "2024", "sea"]}
+    assert by_name(service) == expected | {"x y 'я'.png": ["new", *folders]}
+
+
+@sends
+def test_what_is_there_already_only_gets_the_tags_that_it_lacks(cli, service, picture):
+    cli("add", picture("a.png", 1), "--tag", "x")
+    result = cli("add", picture("copy of a.png", 1), "--tag", "y", "--ids")
+    assert (result.status, result.out, result.err) == (0, "1\n", "1 file: 0 added, 1 already there\n")
+    assert by_name(service) == {"a.png": ["x", "y"]}
+
+
+@sends
+def test_failures_are_named_and_the_others_are_sent(cli, service, picture, tmp_path):
+    (tmp_path / "text.png").write_text("this is no picture")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "large.png").write_bytes(b"\0" * (2**20 + 2**17))
+    (tmp_path / "line\nbreak.png").write_bytes(png(4))
+    (tmp_path / "\udcff.png").write_bytes(png(5))
+    names = ["missing.png", "text.png", "empty.png", "large.png", "line\nbreak.png", "\udcff.png"]
+    result = cli("add", *names, picture("good.png", 1))
+    assert result.status == 1
+    *failures, summary = sorted(result.err.splitlines(), key=lambda line: line.startswith("7 files"))
+    assert summary == "7 files: 1 added, 0 already there, 6 failed"
+    assert sorted(line.split(": ", 1)[0] for line in failures) == sorted(
+        ["missing.png", "text.png", "empty.png", "large.png", "line\\u000abreak.png", "\\udcff.png"]
+    )
+    assert "missing.png: No such file or directory" in failures
+    assert list(by_name(service)) == ["good.png"]
+
+
+@sends
+def test_names_arrive_as_they_are(cli, service, picture):
+    names = ['quo"te.png', "back`tick.png", "a;b=c.png", "100%25.png", "e\u0301.png", "-x.png", "😀.png"]
+    paths = [picture(name, number).name for number, name in enumerate(names)]
+    assert cli("add", "--", *paths).status == 0
+    assert sorted(by_name(service)) == sorted(name.replace("e\u0301", "\xe9") for name in names)
+
+
+@sends
+def test_local_file_goes_once_the_service_confirms_it(cli, service, picture, tmp_path):
+    good, bad = picture("good.png", 1), tmp_path / "bad.png"
+    bad.write_text("this is no picture")
+    assert cli("add", good, bad, "--delete-after").status == 1
+    assert not good.exists()
+    assert bad.exists()
+    assert cli("add", picture("again.png", 1), "--delete-after").err == "1 file: 0 added, 1 already there\n"
+    assert not (tmp_path / "again.png").exists()
+    assert cli("get", 1, "--layout", "{filename}").status == 0
+    assert (tmp_path / "good.png").read_bytes() == png(1)
+
+
+@sends
+def test_progress_on_a_terminal_has_rate_and_time_left(cli, picture):
+    for number in range(60):
+        picture(f"many/{number}.png", number)
+    with cli.terminal("add", "many", "--recursive", "--jobs", 1, columns=120) as terminal:
+        assert terminal.status() == 0
+    for wanted in ("Adding", "0/60", "60/60", "kB", "B/s", "0:00:0", "60 files: 60 added, 0 already there"):
+        assert wanted in terminal.text
+
+
+@sends
+def test_no_progress_in_a_pipe(cli, picture):
+    result = cli("add", picture("a.png", 1))
+    assert (result.out, result.err) == ("", "1 file: 1 added, 0 already there\n")
+
+
+@sends
+def test_ctrl_c_tells_how_far_it_came_and_the_next_run_goes_on(cli, service, picture):
+    for number in range(200):
+        picture(f"many/{number}.png", number)
+    with cli.start("add", "many", "--recursive") as process:
+        wait_until(lambda: len(service.images()) > 10)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"not sent: run it again to go on" in err
+    assert (out, err.count(b"\n")) == (b"", 1)
+    assert cli("add", "many", "--recursive").status == 0
+    assert sorted(by_name(service)) == sorted(f"{number}.png" for number in range(200))
+    assert len(service.images()) == 200
+
+
+@sends
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
+def test_service_killed_in_the_middle_run_again_all_are_there_once(cli, service, picture, count):
+    for number in range(count):
+        picture(f"many/{number % 7}/{number}.png", number)
+    with cli.start("add", "many", "--recursive", "--tags-from-path", "--retry", "1") as process:
+        wait_until(lambda: len(service.images()) > count // 4)
+        service.end()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert b"cannot be reached" in err
+    service.start()
+    assert cli("add", "many", "--recursive", "--tags-from-path").status == 0
+    images = service.images()
+    assert len(images) == count
+    assert {image["filename"]: image["tags"] for image in images} == {
+        f"{number}.png": [str(number % 7)] for number in range(count)
+    }
+
+
+@sends
+def test_service_restarted_in_the_middle_is_waited_for(cli, service, picture):
+    for number in range(300):
+        picture(f"many/{number}.png", number)
+    with cli.start("add", "many", "--recursive") as process:
+        wait_until(lambda: len(service.images()) > 50)
+        service.end()
+        time.sleep(1)
+        service.start()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert err.startswith(b"300 files: ")
+    assert len(service.images()) == 300

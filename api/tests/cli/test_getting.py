@@ -1,0 +1,251 @@
+"""`kt-images get`, against the service and against one that is not to be trusted."""
+
+import asyncio
+import hashlib
+import itertools
+
+import pytest
+from aiohttp import web
+
+from cli.conftest import Cli, png, wait_until
+
+CONTENT = bytes(range(256)) * 1024
+
+
+class StrangeService:
+    """A service with one image, whose file has any name and bytes, and whose connections break as told."""
+
+    def __init__(self):
+        self.filename = "a.png"
+        self.content = CONTENT
+        self.sha256 = hashlib.sha256(CONTENT).hexdigest()
+        self.tags = ["sea"]
+        self.breaks = []  # after so many bytes, one answer each
+        self.away = 0  # how many answers are 503
+        self.ranges = []
+        self.pause = 0.0
+
+    @property
+    def application(self):
+        application = web.Application()
+        application.router.add_get("/images/1", self.image)
+        application.router.add_get("/images/1/attachments", self.attachments)
+        application.router.add_get("/media/{rest:.*}", self.media)
+        return application
+
+    async def image(self, _request):
+        return web.json_response({"image_id": 1, "filename": "a.png", "tags": self.tags})
+
+    async def attachments(self, _request):
+        if self.away:
+            self.away -= 1
+            return web.json_response({"error": "Not now"}, status=503, headers={"Retry-After": "0"})
+        one = {"filename": self.filename, "size": len(self.content), "sha256": self.sha256}
+        return web.json_response(
+            [one | {"content_type": "image/png", "width": 1, "height": 1, "url": "file:///etc/passwd"}]
+        )
+
+    async def media(self, request):
+        self.ranges.append(request.headers.get("Range"))
+        start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-")) if self.ranges[-1] else 0
+        end = len(self.content)
+        response = web.StreamResponse(status=206 if start else 200)
+        response.content_length = end - start
+        if start:
+            response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{end}"
+        await response.prepare(request)
+        stop = start + self.breaks.pop(0) if self.breaks else end
+        for begin, piece_end in itertools.pairwise([*range(start, min(stop, end), 16384), min(stop, end)]):
+            await response.write(self.content[begin:piece_end])
+            await asyncio.sleep(self.pause)
+        if stop < end:
+            await asyncio.sleep(0.05)
+            request.transport.abort()
+        return response
+
+
+@pytest.fixture
+async def strange(aiohttp_server, tmp_path):
+    service = StrangeService()
+    server = await aiohttp_server(service.application)
+    client = Cli(tmp_path, str(server.make_url("")))
+
+    async def run(*arguments, **options):
+        return await asyncio.to_thread(client, *arguments, **options)
+
+    service.client, service.run = client, run
+    return service
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def kill_in_the_middle(client, folder):
+    """Start a download, kill it when some of it is there, return the file that has this."""
+
+    def has_begun():
+        return any(part.stat().st_size >= 50_000 for part in folder.glob(".kt-images-*.part"))
+
+    with client.start("get", 1) as process:
+        wait_until(has_begun)
+        process.kill()
+    return next(folder.glob(".kt-images-*.part"))
+
+
+async def test_file_has_its_bytes_and_a_name_of_its_own(strange, tmp_path):
+    result = await strange.run("get", 1, "-o", "out")
+    assert (result.status, result.out) == (0, "")
+    assert result.err == "1 image: 1 file downloaded, 0 already there\n"
+    assert (tmp_path / "out" / "1-a.png").read_bytes() == CONTENT
+    assert files(tmp_path) == ["out/1-a.png"]
+
+
+async def test_what_is_there_is_not_downloaded_again(strange, tmp_path):
+    await strange.run("get", 1)
+    result = await strange.run("get", 1)
+    assert (result.status, result.err) == (0, "1 image: 0 files downloaded, 1 already there\n")
+    assert len(strange.ranges) == 1
+
+
+async def test_nothing_is_overwritten_unasked(strange, tmp_path):
+    (tmp_path / "1-a.png").write_bytes(b"mine")
+    result = await strange.run("get", 1)
+    assert result.status == 1
+    assert "1-a.png exists already and is another file; --overwrite replaces it" in result.err
+    assert (tmp_path / "1-a.png").read_bytes() == b"mine"
+    assert (await strange.run("get", 1, "--overwrite")).status == 0
+    assert (tmp_path / "1-a.png").read_bytes() == CONTENT
+
+
+async def test_a_link_is_neither_followed_nor_replaced(strange, tmp_path):
+    (tmp_path / "1-a.png").symlink_to(tmp_path / "elsewhere")
+    assert (await strange.run("get", 1)).status == 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_broken_download_goes_on_where_it_stopped(strange, tmp_path):
+    strange.breaks = [100_000, 50_000, 1]
+    assert (await strange.run("get", 1)).status == 0
+    assert (tmp_path / "1-a.png").read_bytes() == CONTENT
+    assert strange.ranges[0] is None
+    begins = [int(one.removeprefix("bytes=").removesuffix("-")) for one in strange.ranges[1:]]
+    assert begins == sorted(begins)
+    assert begins[0] > 0
+
+
+async def test_interrupted_download_is_resumed_by_the_next_run(strange, tmp_path):
+    strange.pause = 0.05
+    await asyncio.to_thread(kill_in_the_middle, strange.client, tmp_path)
+    strange.pause = 0.0
+    assert (await strange.run("get", 1)).status == 0
+    assert (tmp_path / "1-a.png").read_bytes() == CONTENT
+    assert strange.ranges[1].startswith("bytes=")
+    assert files(tmp_path) == ["1-a.png"]
+
+
+async def test_beginning_that_is_not_of_this_file_is_thrown_away(strange, tmp_path):
+    strange.pause = 0.02
+    part = await asyncio.to_thread(kill_in_the_middle, strange.client, tmp_path)
+    part.write_bytes(b"x" * 1000)
+    assert (await strange.run("get", 1)).status == 0
+    assert (tmp_path / "1-a.png").read_bytes() == CONTENT
+
+
+async def test_bytes_with_another_hash_are_thrown_away(strange, tmp_path):
+    strange.sha256 = "0" * 64
+    result = await strange.run("get", 1)
+    assert result.status == 1
+    assert "do not have the hash that the service tells" in result.err
+    assert files(tmp_path) == []
+
+
+async def test_service_that_is_away_is_asked_again(strange):
+    strange.away = 3
+    assert (await strange.run("get", 1)).status == 0
+
+
+async def test_service_that_stays_away_is_3_in_its_words(strange):
+    strange.away = 1000
+    result = await strange.run("get", 1, "--retry", 0.5)
+    assert result.status == 3
+    assert result.err.splitlines()[-1] == "Not now"
+
+
+@pytest.mark.parametrize("name", ["../../escaped.png", "/tmp/escaped.png", "..", "CON", "a" * 400])
+async def test_names_never_lead_out_of_the_folder(strange, tmp_path, name):
+    strange.filename, strange.tags = name, ["../.."]
+    assert (await strange.run("get", 1, "-o", "in", "--layout", "{tag}/{filename}")).status == 0
+    (file,) = files(tmp_path)
+    assert file.startswith("in/_.._/")
+    assert file.count("/") == 2
+
+
+async def test_names_with_escape_sequences_reach_neither_the_disk_nor_the_terminal(strange, tmp_path):
+    strange.filename, strange.sha256 = "\x1b[2J\x9b.png", "0" * 64
+    assert not set((await strange.run("get", 1)).err) & set("\x1b\x9b")
+    strange.sha256 = hashlib.sha256(CONTENT).hexdigest()
+    assert (await strange.run("get", 1)).status == 0
+    assert files(tmp_path) == ["1-_[2J_.png"]
+
+
+async def test_progress_on_a_terminal_has_rate_and_time_left(strange):
+    strange.pause = 0.1
+
+    def watch():
+        with strange.client.terminal("get", 1) as terminal:
+            terminal.read_until("kB/s")
+            terminal.read_until("0:00:0")
+            return terminal.status(), terminal.text
+
+    status, text = await asyncio.to_thread(watch)
+    assert status == 0
+    assert "Getting" in text
+    assert "0/1" in text
+    assert "1/1" in text
+    assert "262.1/262.1 kB" in text
+
+
+async def test_quiet_shows_no_progress(strange):
+    def watch():
+        with strange.client.terminal("get", 1, "--quiet") as terminal:
+            return terminal.status(), terminal.text
+
+    assert await asyncio.to_thread(watch) == (0, "")
+
+
+@pytest.mark.usefixtures("uploads")
+class TestAgainstTheService:
+    """The same, with real files."""
+
+    def test_ids_through_a_pipe(self, cli, picture, tmp_path):
+        for number in range(6):
+            cli("add", picture(f"{number}.png", number), "--tag", "even" if number % 2 == 0 else "odd")
+        listed = cli("list", "--ids", "--tag", "even").out
+        result = cli("get", "-o", "out", "-", stdin=listed)
+        assert (result.status, result.err) == (0, "3 images: 3 files downloaded, 0 already there\n")
+        assert sorted(path.read_bytes() for path in (tmp_path / "out").iterdir()) == sorted(png(n) for n in (0, 2, 4))
+
+    def test_images_that_match(self, cli, picture, tmp_path):
+        cli("add", picture("a.png", 1), picture("b.png", 2), "--tag", "sea", "--jobs", 1)
+        assert cli("get", "--tag", "sea", "-o", "out", "--layout", "{tag}/{stem}-{id:03}{ext}").status == 0
+        assert files(tmp_path / "out") == ["sea/a-001.png", "sea/b-002.png"]
+
+    def test_download_is_resumed_by_range(self, cli, picture, tmp_path):
+        cli("add", picture("a.png", 1))
+        cli("get", 1, "-o", "out")
+        target = tmp_path / "out" / "1-a.png"
+        whole = target.read_bytes()
+        sha256 = hashlib.sha256(whole).hexdigest()
+        part = f".kt-images-{hashlib.sha256(f'1/a.png/{sha256}'.encode()).hexdigest()[:32]}.part"
+        target.unlink()
+        (tmp_path / "out" / part).write_bytes(whole[:10])
+        assert cli("get", 1, "-o", "out").status == 0
+        assert target.read_bytes() == whole
+        assert files(tmp_path / "out") == ["1-a.png"]
+
+    def test_not_found_and_without_file(self, cli, service):
+        assert cli("get", 7).status == 4
+        assert "Image <7> is not found" in cli("get", 7).err
+        service.create("a.png")
+        assert "Image <1> has no file" in cli("get", 1).err
