@@ -1,5 +1,6 @@
 """`kt-images add`."""
 
+import os
 import signal
 import time
 
@@ -173,3 +174,14 @@ def test_service_restarted_in_the_middle_is_waited_for(cli, service, picture):
     assert process.returncode == 0
     assert err.startswith(b"300 files: ")
     assert len(service.images()) == 300
+
+
+@sends
+def test_what_is_no_regular_file_is_not_read(cli, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    result = cli("add", "pipe.png", "/dev/zero")
+    assert result.status == 1
+    assert sorted(result.err.splitlines())[:2] == [
+        "/dev/zero: This is not a regular file",
+        "2 files: 0 added, 0 already there, 2 failed",
+    ]

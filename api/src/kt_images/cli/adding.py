@@ -59,8 +59,8 @@ def add(server: str, files: list[Source], options: Options) -> Status:
 async def _add(server: str, files: list[Source], options: Options) -> Status:
     tally = Added(total=len(files))
     hidden = options.quiet or (options.ids and output.is_terminal())
-    try:
-        async with Client(server, options.patience) as client:
+    async with Client(server, options.patience) as client:
+        try:
             with display("Adding", len(files), sum(source.size for source in files), hidden) as moving:
 
                 async def one(source: Source) -> None:
@@ -77,16 +77,17 @@ async def _add(server: str, files: list[Source], options: Options) -> Status:
                     moving.finished()
 
                 await each(files, options.jobs, one, failed, tally)
-    finally:
-        if not options.quiet:
-            output.say(f"{output.counted(len(files), 'file')}: {tally}")
+        finally:
+            if not options.quiet:
+                output.say(f"{output.counted(len(files), 'file')}: {tally}")
     return tally.status
 
 
 async def _send(client: Client, source: Source, delete_after: bool, moving: Display) -> tuple[Image, bool]:
     try:
+        filename = source.filename
         known = await sources.fingerprint(source.path)
-        image, new = await client.upload(source.path, source.filename, source.tags, known.sha256, moving.moved)
+        image, new = await client.upload(source.path, filename, source.tags, known.sha256, moving.moved)
         if delete_after:
             await _delete(client, image, source, known)
     except OSError as error:

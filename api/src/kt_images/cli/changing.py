@@ -32,13 +32,13 @@ async def _each(
     server: str, ids: "array[int]", jobs: int, change: Callable[[Client, int], Awaitable[None]], word: str
 ) -> Status:
     tally = Tally()
-    try:
-        async with Client(server) as client:
+    async with Client(server) as client:
+        try:
 
             def failed(_: int, error: CliError) -> None:
                 output.say(str(error))
 
             await each(ids, jobs, lambda image_id: change(client, image_id), failed, tally)
-    finally:
-        output.say(f"{tally.done:,} of {output.counted(len(ids), 'image')} {word}")
+        finally:
+            output.say(f"{tally.done:,} of {output.counted(len(ids), 'image')} {word}")
     return tally.status

@@ -23,7 +23,7 @@ from kt_images.cli.retry import persist
 
 # For a connection to be made, and for the next byte of an answer; a transfer as a whole may take as long as it takes.
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
-PATIENCE = 30.0
+PATIENCE = 5.0  # of commands that somebody waits for; transfers have an option
 LONGEST_PAUSE = 30.0  # of what a service may ask for
 LONGEST_SENTENCE = 1000
 # What a proxy in front of the service says when it is away, and what the service says when its database is.

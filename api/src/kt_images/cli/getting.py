@@ -46,8 +46,8 @@ def get(server: str, ids: "array[int]", options: Options) -> Status:
 
 async def _get(server: str, ids: "array[int]", options: Options) -> Status:
     tally = Got()
-    try:
-        async with Client(server, options.patience) as client:
+    async with Client(server, options.patience) as client:
+        try:
             with display("Getting", len(ids), None, options.quiet) as moving:
 
                 async def one(image_id: int) -> None:
@@ -59,9 +59,9 @@ async def _get(server: str, ids: "array[int]", options: Options) -> Status:
                     moving.finished()
 
                 await each(ids, options.jobs, one, failed, tally)
-    finally:
-        if not options.quiet:
-            output.say(f"{output.counted(len(ids), 'image')}: {tally}")
+        finally:
+            if not options.quiet:
+                output.say(f"{output.counted(len(ids), 'image')}: {tally}")
     return tally.status
 
 

@@ -36,8 +36,8 @@ class Attachment:
     content_type: str
     size: int
     sha256: str
-    width: int
-    height: int
+    width: int | None
+    height: int | None
 
     @classmethod
     def of(cls, value: Any) -> Self:
@@ -48,8 +48,8 @@ class Attachment:
                 "content_type": str(content_type),
                 "size": int(size),
                 "sha256": str(sha256),
-                "width": int(width),
-                "height": int(height),
+                "width": int() | None as width,
+                "height": int() | None as height,
             }:
                 return cls(filename, content_type, size, sha256.lower(), width, height)
         raise ValueError

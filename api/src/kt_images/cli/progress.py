@@ -1,5 +1,6 @@
 """What moves on a terminal while files do."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -60,7 +61,8 @@ class LiveDisplay(Display):
 def display(title: str, files: int, size: int | None, quiet: bool = False) -> Iterator[Display]:
     """Show what moves while the block runs, if standard error is a terminal; `size` are the bytes, where known."""
     console = Console(stderr=True)
-    if quiet or not console.is_terminal or console.is_dumb_terminal:
+    # Asked of the stream itself: rich also takes FORCE_COLOR for a terminal.
+    if quiet or not sys.stderr.isatty() or console.is_dumb_terminal:
         yield Display()
         return
     columns = (

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from kt_images.cli.errors import CliError, MisusedError
 
 # What is taken out of a folder; a file that is named itself is sent whatever it is called.
 EXTENSIONS = {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+# Control characters; what Python makes of bytes that are not UTF-8.
+UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 PIECE = 2**20
 
 
@@ -25,12 +28,8 @@ class Source:
     @property
     def filename(self) -> str:
         """The name that the image gets. Raises CliError for one that no text can hold."""
-        try:
-            self.path.name.encode()
-        except UnicodeEncodeError:
-            raise CliError("The file's name is not UTF-8") from None
-        if not self.path.name.isprintable() and any(c < " " or "\x7f" <= c < "\xa0" for c in self.path.name):
-            raise CliError("The file's name has control characters")
+        if UNSENDABLE.search(self.path.name):
+            raise CliError("The file's name is not UTF-8 or has control characters")
         return self.path.name
 
 
@@ -63,7 +62,12 @@ def find(paths: list[Path], recursive: bool, tags: list[str], tags_from_path: bo
 
 
 async def fingerprint(path: Path) -> Fingerprint:
-    """Read the whole file, in a thread, piece by piece so that it can be interrupted. Raises OSError."""
+    """Read the whole file, in a thread, piece by piece so that it can be interrupted.
+
+    Raises OSError, and CliError for what is no regular file: reading it could have no end, or use it up.
+    """
+    if path.exists() and not path.is_file():
+        raise CliError("This is not a regular file")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         state = _state(os.fstat(file.fileno()))
@@ -80,12 +84,15 @@ def unlink(path: Path, known: Fingerprint) -> None:
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(folder):
+    """Yield the pictures, and folders that cannot be read: each will be named as a failure when its turn comes."""
+    unreadable: list[OSError] = []
+    for where, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(where, name)
             if not name.startswith(".") and path.suffix.lower() in EXTENSIONS and path.is_file():
                 yield path
+    yield from (Path(error.filename) for error in unreadable)
 
 
 def _written(path: Path) -> tuple[str, ...]:
