@@ -15,7 +15,7 @@ from kt_images.database.pool import Pool
 from kt_images.errors import SchemaError, UnavailableError
 from kt_images.files.store import Store
 from kt_images.views import documentation, keys, problems
-from kt_images.views.attachments import AttachmentView
+from kt_images.views.attachments import AttachmentsView, AttachmentView
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImagesView, ImageView
 from kt_images.views.media import MediaView
@@ -65,6 +65,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app.router.add_view("/images", ImagesView)
     app.router.add_view(IMAGE, ImageView)
+    app.router.add_view(IMAGE + "/attachments", AttachmentsView)
     app.router.add_view(IMAGE + "/attachment/{filename}", AttachmentView)
     app.router.add_view("/media/{image_id:[1-9][0-9]{0,18}}/{filename}", MediaView)
     app.router.add_view("/healthz", HealthView)

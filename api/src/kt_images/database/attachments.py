@@ -14,10 +14,14 @@ UPSERT = """
         sha256 = excluded.sha256, width = excluded.width, height = excluded.height, created_at = now()
 """
 
-SELECT = """
-    select image_id, filename, object_key, content_type, size, sha256, width, height, created_at
-    from attachments where image_id = %(image_id)s and filename = %(filename)s
-"""
+COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
+
+SELECT = f"select {COLUMNS} from attachments where image_id = %(image_id)s and filename = %(filename)s"
+
+# By code point: the order of names does not depend on the database's locale.
+SELECT_ALL = f"""select {COLUMNS} from attachments where image_id = %(image_id)s order by filename collate "C" """
+
+DELETE = "delete from attachments where image_id = %(image_id)s and filename = %(filename)s returning image_id"
 
 
 async def put(pool: Pool, attachment: Attachment) -> None:
@@ -34,3 +38,14 @@ async def read(pool: Pool, image_id: int, filename: str) -> Attachment:
     if not rows:
         raise AttachmentNotFoundError
     return Attachment.model_validate(rows[0])
+
+
+async def read_all(pool: Pool, image_id: int) -> list[Attachment]:
+    """Return the image's attachments by filename; none for an image that is not there."""
+    return [Attachment.model_validate(row) for row in await pool.query(SELECT_ALL, {"image_id": image_id})]
+
+
+async def delete(pool: Pool, image_id: int, filename: str) -> None:
+    """Delete the attachment; its file is the collector's. Raises AttachmentNotFoundError."""
+    if not await pool.query(DELETE, {"image_id": image_id, "filename": filename}):
+        raise AttachmentNotFoundError

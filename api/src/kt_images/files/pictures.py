@@ -4,7 +4,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from kt_images.errors import InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
 
@@ -19,10 +19,13 @@ FORMATS = {
     "WEBP": ("image/webp", "webp"),
 }
 
+# The values of EXIF's orientation that exchange width and height.
+ON_ITS_SIDE = {5, 6, 7, 8}
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's media type, the extension that goes with it, and its size in pixels."""
+    """A picture's media type, the extension that goes with it, and its size in pixels when it is shown upright."""
 
     content_type: str
     extension: str
@@ -59,4 +62,6 @@ def inspect(path: Path, max_pixels: int) -> Picture:
             except (OSError, SyntaxError, ValueError, IndexError, TypeError) as error:
                 raise InvalidRequestError("The image is cut off or damaged") from error
             content_type, extension = FORMATS[image.format or ""]
+            if image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE:
+                width, height = height, width
             return Picture(content_type, extension, width, height)
