@@ -13,12 +13,14 @@ from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.pool import Pool
 from kt_images.errors import SchemaError, UnavailableError
+from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.views import documentation, keys, problems
 from kt_images.views.attachments import AttachmentsView, AttachmentView
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImagesView, ImageView
 from kt_images.views.media import MediaView
+from kt_images.views.uploads import UploadView
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ def create_app(settings: Settings) -> web.Application:
     app[IN_FLIGHT] = in_flight
     app[keys.SETTINGS] = settings
     app.router.add_view("/images", ImagesView)
+    app.router.add_view("/images/upload", UploadView)
     app.router.add_view(IMAGE, ImageView)
     app.router.add_view(IMAGE + "/attachments", AttachmentsView)
     app.router.add_view(IMAGE + "/attachment/{filename}", AttachmentView)
@@ -72,7 +75,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_view("/readyz", ReadyView)
     documentation.setup(app)
     app.on_response_prepare.append(_be_safe)
-    app.cleanup_ctx.extend([_store, _database])
+    app.cleanup_ctx.extend([_pictures, _store, _database])
     return app
 
 
@@ -80,6 +83,11 @@ async def _be_safe(_request: web.Request, response: web.StreamResponse) -> None:
     """Have no browser run what somebody uploaded, whatever it is."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'; sandbox")
+
+
+async def _pictures(app: web.Application) -> AsyncIterator[None]:
+    with Pictures(app[keys.SETTINGS].max_pixels) as app[keys.PICTURES]:
+        yield
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ is taken as it is.
 import re
 import unicodedata
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
@@ -139,6 +140,14 @@ class ImageChanges(BaseModel):
         if set(self.add_tags or ()) & set(self.remove_tags or ()):
             raise PydanticCustomError("tags_both", "A tag stands in add_tags and in remove_tags")
         return self
+
+
+class OnDuplicate(StrEnum):
+    """What becomes of an upload whose bytes an image has already."""
+
+    CREATE = "create"
+    REJECT = "reject"
+    MERGE_TAGS = "merge_tags"
 
 
 class ImageFilter(BaseModel):

@@ -12,14 +12,19 @@ import io
 import os
 import stat
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
+from kt_images.completion import to_the_end
 from kt_images.errors import DamagedStoreError, DiskFullError, TooLargeError, UnavailableError
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -68,20 +73,20 @@ class Store:
                     size += len(piece)
                     if size > max_size:
                         raise TooLargeError(f"The file is larger than {max_size} bytes")
-                    await asyncio.to_thread(_write, descriptor, piece, digest)
-                await asyncio.to_thread(os.fsync, descriptor)
+                    await _in_thread(_write, descriptor, piece, digest)
+                await _in_thread(os.fsync, descriptor)
             finally:
                 os.close(descriptor)
             yield Received(path, size, digest.hexdigest())
         except OSError as error:
             raise _meaning(error) from error
         finally:
-            path.unlink(missing_ok=True)
+            await _in_thread(path.unlink, missing_ok=True)
 
     async def keep(self, received: Received, image_id: int, extension: str) -> str:
         """Move the received file to its place, for good; return its key."""
         key = f"{image_id % 1000:03}/{image_id}-{uuid.uuid4().hex}.{extension}"
-        await asyncio.to_thread(self._move, received.path, self._objects / key)
+        await _in_thread(self._move, received.path, self._objects / key)
         return key
 
     def open_object(self, key: str, size: int) -> io.FileIO:
@@ -107,6 +112,11 @@ class Store:
             _sync_folder(target.parent)
         except OSError as error:
             raise _meaning(error) from error
+
+
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run in a thread, to the end: a descriptor is not closed, a file not removed, while a thread works on it."""
+    return await to_the_end(asyncio.to_thread(function, *args, **kwargs))
 
 
 async def _gathered(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 from aiohttp import web
-from aiohttp_pydantic.oas.typing import r200, r204, r302, r404, r413, r415, r507
+from aiohttp_pydantic.oas.typing import r200, r204, r302, r404, r408, r413, r415, r507
 from pydantic import Field
 from yarl import URL
 
@@ -12,9 +12,7 @@ from kt_images import uploads
 from kt_images.database import attachments, images
 from kt_images.models import Attachment, Error, Filename, ImageId, StoredFile, StoredFiles
 from kt_images.views.base import View, json_answer
-from kt_images.views.multipart import file_pieces
-
-FIELD = "image"
+from kt_images.views.forms import Form
 
 AttachmentName = Annotated[Filename, Field(description="The name under which the file is stored.")]
 
@@ -52,8 +50,11 @@ class AttachmentView(View):
 
     async def post(
         self, image_id: ImageId, filename: AttachmentName, /
-    ) -> r200 | r404[Error] | r413[Error] | r415[Error] | r507[Error]:
-        """Store a file, the body's part `image`, in the place of one of the same name.
+    ) -> r200 | r404[Error] | r408[Error] | r413[Error] | r415[Error] | r507[Error]:
+        """Store a file, the form's part `image`, in the place of one of the same name.
+
+        Its bytes are checked against the SHA-256 of a header Repr-Digest or Content-Digest (RFC 9530), sent with the
+        part or with the request; either way it is that of the file.
 
         Status Codes:
             200: It is stored, for good.
@@ -62,9 +63,11 @@ class AttachmentView(View):
             507: The disk is full.
         """
         await images.read(self.pool, image_id)
-        size, pixels = self.settings.max_upload_size, self.settings.max_pixels
-        pieces = file_pieces(self.request, FIELD, size)
-        stored = await uploads.store(self.pool, self.store, image_id, filename, pieces, size, pixels)
+        form = Form(self.request, self.settings)
+        async with self.store.receive(form.file(), self.settings.max_upload_size) as received:
+            form.check_digests(received.sha256)
+            picture = await self.pictures.inspect(received.path)
+            stored = await uploads.attach(self.pool, self.store, received, picture, image_id, filename)
         return web.Response(text=f"{stored.filename} sized of {stored.size} successfully stored")
 
     async def delete(self, image_id: ImageId, filename: AttachmentName, /) -> r204 | r404[Error]:

@@ -10,6 +10,7 @@ from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r416
 
 from kt_images.database import attachments
 from kt_images.models import Error, ImageId
+from kt_images.views import digests
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
 from kt_images.views.conditions import client_has, wanted_part
@@ -37,7 +38,11 @@ class MediaView(View):
         """
         attachment = await attachments.read(self.pool, image_id, filename)
         # The name may get another file: a cache asks each time, and mostly gets a 304.
-        headers = {"ETag": f'"{attachment.sha256}"', "Cache-Control": "no-cache"}
+        headers = {
+            "ETag": f'"{attachment.sha256}"',
+            "Repr-Digest": digests.header(attachment.sha256),
+            "Cache-Control": "no-cache",
+        }
         if client_has(self.request, attachment.sha256):
             return web.Response(status=304, headers=headers)
         part = wanted_part(self.request, attachment.sha256, attachment.size)
