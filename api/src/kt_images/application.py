@@ -15,6 +15,7 @@ from kt_images.database.pool import Pool
 from kt_images.errors import SchemaError, UnavailableError
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
+from kt_images.files.thumbnails import Thumbnails
 from kt_images.views import documentation, keys, problems
 from kt_images.views.attachments import AttachmentsView, AttachmentView
 from kt_images.views.health import HealthView, ReadyView
@@ -93,6 +94,7 @@ async def _pictures(app: web.Application) -> AsyncIterator[None]:
 async def _store(app: web.Application) -> AsyncIterator[None]:
     app[keys.STORE] = Store(app[keys.SETTINGS].uploads_dir)
     app[keys.STORE].open()
+    app[keys.THUMBNAILS] = Thumbnails(app[keys.STORE], app[keys.PICTURES])
     yield
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import BinaryIO, ParamSpec, Self, TypeVar
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from kt_images.errors import InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
+from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
 
 # Pillow's name of each format that is stored: its media type, and its extension in the store.
 FORMATS = {
@@ -31,6 +31,8 @@ READERS = [name for name in FORMATS if name != "MPO"]
 
 # However small they are, each costs time.
 MAX_FRAMES = 500
+
+TOO_LARGE = "The image has too many pixels or frames"
 
 # How the formats end of which Pillow takes a file that is cut off within its last bytes.
 ENDS = {"image/gif": re.compile(rb";\0*\Z"), "image/png": re.compile(rb"IEND\xae\x42\x60\x82")}
@@ -59,6 +61,9 @@ class Pictures:
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
+        # For the whole process: Pillow knows no other way. It refuses twice as many; the exact limit is ours, below.
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        warnings.filterwarnings("ignore", module="PIL")
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="pictures")
 
     def __enter__(self) -> Self:
@@ -85,47 +90,50 @@ def inspect(path: Path, max_pixels: int) -> Picture:
     if not path.stat().st_size:
         raise InvalidRequestError("The file is empty")
     with opened(path) as image:
-        pixels = frames = 0
-        width, height = _upright(image)
         content_type, extension = FORMATS[image.format or ""]
-        with _readable():
-            while True:
-                frames += 1
-                pixels += image.width * image.height
-                if pixels > max_pixels or frames > MAX_FRAMES:
-                    raise TooLargeError("The image has too many pixels or frames")
-                image.load()
-                try:
-                    image.seek(frames)
-                except EOFError:
-                    break
+        pixels = frames = width = height = 0
+        while _has_frame(image, frames):
+            frames += 1
+            pixels += image.width * image.height
+            if pixels > max_pixels or frames > MAX_FRAMES:
+                raise TooLargeError(TOO_LARGE)
+            image.load()
+            if frames == 1:  # only now: some formats are decoded to find their EXIF data
+                width, height = image.size
+                if image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE:
+                    width, height = height, width
     _look_at_the_end(path, content_type)
     return Picture(content_type, extension, width, height)
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open the picture; nothing but its header is read. Blocks.
+def opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
+    """Open a picture, of which only the header is read by that. Blocks.
 
-    Raises UnsupportedMediaTypeError, TooLargeError, InvalidRequestError.
+    Whatever Pillow raises on a stranger's bytes, here or while the picture is worked on, becomes one of
+    UnsupportedMediaTypeError, TooLargeError and InvalidRequestError.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of sizes, where the limit is ours, and of metadata, which is not
-        try:
-            with _readable():
-                image = Image.open(path, formats=READERS)
-        except UnidentifiedImageError:
-            raise UnsupportedMediaTypeError("The file is not an image of a supported type") from None
-        except Image.DecompressionBombError:
-            raise TooLargeError("The image has too many pixels or frames") from None
-        with image:
+    try:
+        with Image.open(source, formats=READERS) as image:
             yield image
+    except KtImagesError:
+        raise
+    except UnidentifiedImageError:
+        raise UnsupportedMediaTypeError("The file is not an image of a supported type") from None
+    except Image.DecompressionBombError:
+        raise TooLargeError(TOO_LARGE) from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's fault, not the picture's
+        raise InvalidRequestError("The image is cut off or damaged") from error
 
 
-def _upright(image: Image.Image) -> tuple[int, int]:
-    with _readable():
-        on_its_side = image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE
-    return (image.height, image.width) if on_its_side else image.size
+def _has_frame(image: Image.Image, number: int) -> bool:
+    try:
+        image.seek(number)
+    except EOFError:
+        return False
+    return True
 
 
 def _look_at_the_end(path: Path, content_type: str) -> None:
@@ -134,18 +142,3 @@ def _look_at_the_end(path: Path, content_type: str) -> None:
         file.seek(max(0, path.stat().st_size - MAX_END))
         if content_type in ENDS and not ENDS[content_type].search(file.read()):
             raise InvalidRequestError("The image is cut off or damaged")
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    """Raise InvalidRequestError for whatever Pillow raises on a stranger's bytes; it is of many kinds."""
-    try:
-        yield
-    except (TooLargeError, UnidentifiedImageError, Image.DecompressionBombError):
-        raise
-    except OSError as error:
-        if error.errno:
-            raise  # the disk's fault, not the picture's
-        raise InvalidRequestError("The image is cut off or damaged") from error
-    except Exception as error:
-        raise InvalidRequestError("The image is cut off or damaged") from error

@@ -86,18 +86,33 @@ class Store:
     async def keep(self, received: Received, image_id: int, extension: str) -> str:
         """Move the received file to its place, for good; return its key."""
         key = f"{image_id % 1000:03}/{image_id}-{uuid.uuid4().hex}.{extension}"
-        await _in_thread(self._move, received.path, self._objects / key)
+        await self.keep_as(received, key)
         return key
+
+    async def keep_as(self, received: Received, key: str) -> None:
+        """Move the received file to the place of this key, for good; what was there is replaced."""
+        await _in_thread(self._move, received.path, self._objects / key)
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes of this key. Blocks. Raises DamagedStoreError."""
+        with self._open(key) as file:
+            return file.read()
 
     def open_object(self, key: str, size: int) -> io.FileIO:
         """Open the file of this key, which must have `size` bytes. Blocks. Raises DamagedStoreError."""
+        file = self._open(key)
+        if os.fstat(file.fileno()).st_size != size:
+            file.close()
+            raise DamagedStoreError
+        return file
+
+    def _open(self, key: str) -> io.FileIO:
         try:
             descriptor = os.open(self._objects / key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             raise DamagedStoreError from error
         file = io.FileIO(descriptor)
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             file.close()
             raise DamagedStoreError
         return file
