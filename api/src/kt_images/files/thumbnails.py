@@ -5,7 +5,7 @@ import io
 import logging
 from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import cast
+from typing import BinaryIO, cast
 
 from PIL import ExifTags, Image, ImageOps
 
@@ -65,7 +65,7 @@ def key_of(object_key: str, width: int) -> str:
     return f"{object_key}.w{width}.webp"
 
 
-def shrink(file: io.BufferedReader, width: int) -> bytes:
+def shrink(file: BinaryIO, width: int) -> bytes:
     """Return the picture upright, at most `width` wide, as WebP, without what else its file said of it. Blocks.
 
     Raises UnsupportedMediaTypeError, TooLargeError, InvalidRequestError.
