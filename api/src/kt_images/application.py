@@ -9,10 +9,10 @@ from aiohttp import web, web_server
 from aiohttp.typedefs import Handler
 
 from kt_images.base_settings import Settings
-from kt_images.database import embedded, schema
+from kt_images.database import embedded, schema, stores
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.pool import Pool
-from kt_images.errors import SchemaError, UnavailableError
+from kt_images.errors import OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
@@ -111,10 +111,10 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             Pool(dsn, settings.stream_pool_size, limits) as app[keys.STREAM_POOL],
         ):
             try:
-                await schema.check(app[keys.POOL])
+                await _match(app[keys.POOL], app[keys.STORE])
                 waiting = None
             except UnavailableError:
-                waiting = asyncio.create_task(_wait_for(app[keys.POOL]))
+                waiting = asyncio.create_task(_wait_for(app[keys.POOL], app[keys.STORE]))
             yield
             if waiting:
                 waiting.cancel()
@@ -128,13 +128,23 @@ async def _upgrade(dsn: str, limits: Limits) -> None:
         connection.close()
 
 
-async def _wait_for(pool: Pool) -> None:
-    """Look at the schema as soon as the database can be reached; end the service when it is not the right one."""
+async def _match(pool: Pool, store: Store) -> None:
+    """See that database, schema and store belong together. Raises SchemaError, OtherStoreError, UnavailableError."""
+    await schema.check(pool)
+    known = await stores.known(pool)
+    if known is None:
+        await stores.remember(pool, store.claim())
+        known = await stores.known(pool)
+    store.enter(known or "")
+
+
+async def _wait_for(pool: Pool, store: Store) -> None:
+    """Take up service as soon as the database can be reached; end it when it is not the right one."""
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            return await schema.check(pool)
-        except SchemaError as error:
+            return await _match(pool, store)
+        except (SchemaError, OtherStoreError) as error:
             logger.critical("%s", error)
             return signal.raise_signal(signal.SIGTERM)
         except UnavailableError:

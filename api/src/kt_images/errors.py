@@ -101,6 +101,15 @@ class SchemaError(KtImagesError):
     sentence = "The database's schema is missing or too old; run: python3 -m kt_images.manage.load_fixtures --upgrade"
 
 
+class OtherStoreError(KtImagesError):
+    """The folder for the files is not the store that belongs to the database."""
+
+    sentence = (
+        "The folder for the files is not the store of this database: another one is there, or none, as when a disk is "
+        "not mounted. To take it all the same, empty the database's table store"
+    )
+
+
 class CommitInDoubtError(UnavailableError):
     """The connection broke while COMMIT was on its way: it may have happened or not."""
 

@@ -10,6 +10,7 @@ import pytest
 from yarl import URL
 
 from pictures import JPEG, ROTATED, drawn
+from stored import stored_files
 
 PNG = drawn("PNG")
 
@@ -29,10 +30,6 @@ def form(content, field="image", filename="whatever.bin"):
 async def upload(client, content, name="a.png", field="image"):
     answer = await client.post(f"/images/1/attachment/{name}", data=form(content, field))
     return answer.status, await answer.text()
-
-
-def stored_files(settings):
-    return [name for _, _, names in os.walk(settings.uploads_dir) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +296,7 @@ async def test_a_client_that_has_the_bytes_is_not_sent_them_again(image):
 @pytest.mark.parametrize("damage", ["removed", "cut", "link", "fifo"])
 async def test_a_damaged_file_is_never_served(image, settings, damage):
     await upload(image, PNG)
-    (stored,) = (path for path in settings.uploads_dir.rglob("*") if path.is_file())
+    (stored,) = (settings.uploads_dir / "objects").rglob("*.png")
     if damage == "cut":
         stored.write_bytes(PNG[:-1])
     else:

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import os
 import time
 
 import pytest
 
 from pictures import drawn
+from stored import stored_files
 
 PNG = drawn("PNG")
 TYPE = "multipart/form-data; boundary=b"
@@ -21,10 +21,6 @@ def part(content, name="image", filename="a.png", extra=b""):
 
 FILE = part(PNG)
 FORM = FILE + part(b"x", "tags", "") + b"--b--\r\n"
-
-
-def stored_files(settings):
-    return [name for _, _, names in os.walk(settings.uploads_dir) for name in names if name != "store.json"]
 
 
 async def slowly(*pieces, pause=0.0):

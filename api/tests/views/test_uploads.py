@@ -3,13 +3,13 @@
 import asyncio
 import base64
 import hashlib
-import os
 import random
 
 import aiohttp
 import pytest
 
 from pictures import JPEG, drawn
+from stored import stored_files
 
 PNG = drawn("PNG")
 
@@ -38,10 +38,6 @@ async def upload(client, *args, on_duplicate=None, headers=None, **kwargs):
 
 async def count(client):
     return (await (await client.get("/images")).json())[-1]["totalImages"]
-
-
-def stored_files(settings):
-    return [name for _, _, names in os.walk(settings.uploads_dir) for name in names if name != "store.json"]
 
 
 @pytest.mark.parametrize("order", ["file first", "file last"])

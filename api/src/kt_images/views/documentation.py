@@ -64,6 +64,8 @@ DESCRIPTIONS = {"404": "There is no such image or attachment.", "408": "The body
 
 HEADERS = {
     "201": {"Location": "The URL of what was made."},
+    "206": {"Content-Range": "Which bytes of how many."},
+    "304": {"ETag": "The version that the client has."},
     "409": {"Location": "The URL of the image that is in the way."},
     "302": {"Location": "The URL of the bytes."},
     "503": {"Retry-After": "Seconds to wait before another try."},

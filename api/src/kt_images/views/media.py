@@ -27,7 +27,10 @@ PIECE = 2**20
 
 Width = Annotated[
     str,
-    Field(description="A smaller picture, at most that wide: one of the widths of the setting THUMBNAIL_WIDTHS."),
+    Field(
+        description="A smaller picture, at most that wide: one of the widths of the setting THUMBNAIL_WIDTHS.",
+        json_schema_extra={"type": "integer"},
+    ),
 ]
 
 

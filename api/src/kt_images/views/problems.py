@@ -28,6 +28,7 @@ STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (errors.UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.SchemaError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.OtherStoreError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.TooSlowError, HTTPStatus.GATEWAY_TIMEOUT),
     (errors.DiskFullError, HTTPStatus.INSUFFICIENT_STORAGE),
 )
