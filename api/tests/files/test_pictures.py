@@ -54,6 +54,25 @@ def gif(width, height, frames, frame=(1, 1)):
     return head + one * frames + b";"
 
 
+def strips(pages, count):
+    """A TIFF, one pixel wide, with a strip for each pixel."""
+    offsets, counts = 8, 8 + 4 * count
+    directory = counts + 4 * count
+    made = b"II*\0" + struct.pack("<I", directory) + struct.pack("<I", 8) * count + struct.pack("<I", 1) * count
+    for page in range(pages):
+        tags = [(256, 1, 1), (257, 1, count), (258, 1, 8), (259, 1, 1), (262, 1, 1), (273, count, offsets), (277, 1, 1),
+                (278, 1, 1), (279, count, counts)]  # fmt: skip
+        made += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, *rest) for tag, *rest in tags)
+        made += struct.pack("<I", len(made) + 4 if page < pages - 1 else 0)
+    return made
+
+
+def many_scans(size, count):
+    made = drawn("JPEG", size, "L", progressive=True)
+    last = made[made.rindex(b"\xff\xda") : -2]
+    return made[:-2] + last * count + b"\xff\xd9"
+
+
 WHOLE = {
     "camera": JPEG.read_bytes(), "progressive": noise("JPEG", progressive=True), "cmyk": noise("JPEG", "CMYK"), "gray": noise("JPEG", "L"),
     "several in one": noise("MPO", frames=2), "png": noise("PNG"), "palette": noise("PNG", "P"), "one bit": noise("PNG", "1"),
@@ -103,6 +122,9 @@ BOMBS = {
     "huge page": b"MM\0*\0\0\0\x08\0\x04" + b"".join(
         struct.pack(">HHII", tag, 4, 1, value) for tag, value in ((256, 60_000), (257, 60_000), (273, 0), (279, 100))
     ) + b"\0\0\0\0",
+    "many strips": strips(1, 1_000_000),
+    "many strips on many pages": strips(300, 1000),
+    "many scans": many_scans((3000, 3000), 1000),
     "huge webp": noise("WEBP", lossless=True).replace(struct.pack("<I", 0x2F)[:1], b"\x2f\xff\xff\xff\x0f", 1),
 }  # fmt: skip
 
@@ -118,6 +140,11 @@ def test_a_bomb_is_refused_soon_and_takes_little_memory(look, content):
     finally:
         tracemalloc.stop()
     assert time.monotonic() - started < 5
+
+
+def test_strips_and_scans_as_honest_programs_make_them_are_taken(look):
+    assert look(strips(1, 5000)).height == 5000
+    assert look(many_scans((400, 300), 10)).width == 400
 
 
 def test_all_frames_together_count(look):

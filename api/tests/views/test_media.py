@@ -229,6 +229,26 @@ async def test_every_answer_keeps_browsers_from_running_it(image):
         assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
 
 
+async def test_a_picture_that_takes_its_time_holds_up_nobody(image):
+    content = drawn("PNG", (9000, 9000), "L")
+    uploading = [asyncio.create_task(upload(image, content, name)) for name in ("a", "b", "c")]
+    longest, answers, loop = 0.0, 0, asyncio.get_running_loop()
+    while not all(task.done() for task in uploading):
+        started = loop.time()
+        assert (await image.get("/images/1")).status == 200
+        longest, answers = max(longest, loop.time() - started), answers + 1
+    assert answers > 10
+    assert longest < 0.5
+    await asyncio.gather(*uploading)
+
+
+@pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host", "Forwarded"])
+async def test_what_a_request_says_of_its_host_leads_nowhere_else(image, header):
+    await upload(image, JPEG.read_bytes())
+    answer = await image.get("/images/1/attachment/a", headers={header: "evil"}, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (302, "/media/1/a")
+
+
 async def test_a_compressed_twin_is_never_served_instead(image, settings):
     await upload(image, JPEG.read_bytes())
     (original,) = (settings.uploads_dir / "objects").rglob("*.jpg")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, Self, TypeVar
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
 
@@ -32,6 +32,17 @@ READERS = [name for name in FORMATS if name != "MPO"]
 # However small they are, each costs time.
 MAX_FRAMES = 500
 
+# A JPEG may go over its pixels again and again: a file of 300 KB that takes minutes. Honest ones do it some ten times.
+MAX_SCANS = 20
+SCAN = b"\xff\xda"
+
+# The strips or tiles of a TIFF, in all its pages; where each begins is at least 2 bytes in one of these tags.
+MAX_PIECES = 100_000
+PIECE_TAGS = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS)
+PIECE_TAG_SIZE = 2
+MAX_TAG_BYTES = 64 * 2**20
+BIG_TIFF = 43
+
 TOO_LARGE = "The image has too many pixels or frames"
 
 # How the formats end of which Pillow takes a file that is cut off within its last bytes.
@@ -41,6 +52,8 @@ MAX_END = 64 * 1024
 
 # The values of EXIF's orientation that exchange width and height.
 ON_ITS_SIDE = {5, 6, 7, 8}
+
+PIECE = 2**20
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,8 +102,12 @@ def inspect(path: Path, max_pixels: int) -> Picture:
     """
     if not path.stat().st_size:
         raise InvalidRequestError("The file is empty")
+    with _understood():
+        _look_at_the_pieces(path)
     with opened(path) as image:
         content_type, extension = FORMATS[image.format or ""]
+        if content_type == "image/jpeg" and _scans(path) * image.width * image.height > MAX_SCANS * max_pixels:
+            raise TooLargeError(TOO_LARGE)
         pixels = frames = width = height = 0
         while _has_frame(image, frames):
             frames += 1
@@ -113,9 +130,14 @@ def opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
     Whatever Pillow raises on a stranger's bytes, here or while the picture is worked on, becomes one of
     UnsupportedMediaTypeError, TooLargeError and InvalidRequestError.
     """
+    with _understood(), Image.open(source, formats=READERS) as image:
+        yield image
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
     try:
-        with Image.open(source, formats=READERS) as image:
-            yield image
+        yield
     except KtImagesError:
         raise
     except UnidentifiedImageError:
@@ -128,12 +150,42 @@ def opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
         raise InvalidRequestError("The image is cut off or damaged") from error
 
 
+def _look_at_the_pieces(path: Path) -> None:
+    """Raise TooLargeError for a TIFF with too many pieces: Pillow makes objects of all before it tells the size."""
+    with path.open("rb") as file:
+        header = file.read(8)
+        if header[:4] not in TiffImagePlugin.PREFIXES:
+            return
+        directory = TiffImagePlugin.ImageFileDirectory_v2(header + (file.read(8) if header[2] == BIG_TIFF else b""))
+        pieces = size = 0
+        for _ in range(MAX_FRAMES + 1):
+            if not directory.next:
+                return
+            file.seek(directory.next)
+            directory.load(file)
+            tags = directory._tagdata  # noqa: SLF001 (as bytes; asked for by their names they are objects)
+            pieces += sum(len(tags.get(tag, b"")) for tag in PIECE_TAGS) // PIECE_TAG_SIZE
+            size += sum(len(data) for data in tags.values())
+            if pieces > MAX_PIECES or size > MAX_TAG_BYTES:
+                raise TooLargeError(TOO_LARGE)
+
+
 def _has_frame(image: Image.Image, number: int) -> bool:
     try:
         image.seek(number)
     except EOFError:
         return False
     return True
+
+
+def _scans(path: Path) -> int:
+    """Count how often a JPEG goes over its pixels."""
+    scans, last = 0, b""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            scans += (last + piece).count(SCAN)
+            last = piece[-1:]
+    return scans
 
 
 def _look_at_the_end(path: Path, content_type: str) -> None:
