@@ -9,9 +9,10 @@ application    the routes, and what is opened and closed
 views          HTTP in, HTTP out
 uploads        the one step that needs both floors below, in order
 database       PostgreSQL: connections, schema, images, the stream of a list, attachments
-files          the store and what is in a picture
+files          the store, what is in a picture, and smaller pictures
 fixtures       the schema, as SQL
 manage         commands for whoever runs the service
+completion     steps that are never left half done
 cli            kt-images, the client of the web API; imports nothing of the others, nor they of it
 models, errors, base_settings    the words everybody shares
 

@@ -11,6 +11,7 @@ from uvloop import new_event_loop
 
 from kt_images.application import IN_FLIGHT, create_app
 from kt_images.base_settings import Settings, read_settings
+from kt_images.database.connection import explained
 from kt_images.errors import KtImagesError
 
 # Once nothing is in flight any more: for answers that are still on their way out.
@@ -25,7 +26,7 @@ def main() -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(serve(settings))
     except KtImagesError as error:
-        sys.exit(f"kt-images cannot start: {error}")
+        sys.exit(f"kt-images cannot start: {explained(error)}")
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         sys.exit(f"kt-images cannot listen on {place}, --port and --host choose another: {error.strerror}")

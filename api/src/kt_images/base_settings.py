@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import psycopg2.extensions
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 
 def _dsn(text: str) -> str:
@@ -17,6 +17,16 @@ def _dsn(text: str) -> str:
         # libpq's own message repeats the text, and with it a password.
         raise PydanticCustomError("dsn", "Not a PostgreSQL connection string") from None
     return text
+
+
+def _widths(value: object) -> object:
+    # As it stands in the environment and behind the flag: 160,320
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=16383)], ...], NoDecode, BeforeValidator(_widths)]
 
 
 class Settings(BaseSettings):
@@ -59,6 +69,13 @@ class Settings(BaseSettings):
     lock_timeout: float = Field(3, gt=0, description="Seconds that a statement may wait for a lock")
     max_upload_size: int = Field(256 * 2**20, ge=1, description="Bytes of one uploaded file at most")
     max_pixels: int = Field(100_000_000, ge=1, description="Pixels of one picture at most")
+    body_timeout: float = Field(30, gt=0, description="Seconds in which a body has to bring its next 16 KiB")
+    thumbnail_widths: Widths = Field(
+        (160, 320, 640, 1280), description="Widths of the smaller pictures that can be asked for, in pixels"
+    )
+    accel_location: str = Field(
+        "", pattern="^(/.*/)?$", description="nginx's internal location of the objects; empty: no nginx sends the files"
+    )
     grace_period: float = Field(20, ge=0, description="Seconds that requests in flight get to finish at the end")
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg2.errors
 
+from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import ImageNotFoundError, InvalidRequestError
 from kt_images.models import Image, ImageChanges, NewImage
@@ -33,7 +34,7 @@ UPDATE = """
 DELETE = "delete from images where image_id = %(image_id)s returning image_id"
 
 
-async def create(pool: Pool, image: NewImage) -> Image:
+async def create(pool: Pool | Connection, image: NewImage) -> Image:
     """Store a new image; return it with its id."""
     rows = await pool.query(INSERT, image.model_dump())
     return Image.model_validate(rows[0])
@@ -44,7 +45,7 @@ async def read(pool: Pool, image_id: int) -> Image:
     return _the_image(await pool.query(SELECT, {"image_id": image_id}), image_id)
 
 
-async def change(pool: Pool, image_id: int, changes: ImageChanges) -> Image:
+async def change(pool: Pool | Connection, image_id: int, changes: ImageChanges) -> Image:
     """Change the image in one statement; return it as it now is.
 
     Raises ImageNotFoundError, and InvalidRequestError when it would have too many tags.
