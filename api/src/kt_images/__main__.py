@@ -8,8 +8,9 @@ import sys
 
 from aiohttp import web
 from uvloop import new_event_loop
+from yarl import URL
 
-from kt_images.application import IN_FLIGHT, create_app
+from kt_images.application import FAILURES, IN_FLIGHT, create_app
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.connection import explained
 from kt_images.errors import KtImagesError
@@ -53,6 +54,8 @@ async def serve(settings: Settings) -> None:
                 await app[IN_FLIGHT].none()
         except TimeoutError:
             logging.getLogger(__name__).warning("Some requests were not finished in time")
+        for failure in app[FAILURES]:
+            raise failure
     finally:
         await runner.cleanup()
 
@@ -65,7 +68,7 @@ def _end(stop: asyncio.Event) -> None:
 
 def _greet(address: tuple[str, int]) -> None:
     host = "localhost" if address[0] in {"0.0.0.0", "::"} else address[0]  # noqa: S104 (shown, not bound)
-    url = f"http://{host}:{address[1]}"
+    url = str(URL.build(scheme="http", host=host, port=address[1]))
     example = """-H 'Content-Type: application/json' -d '{"filename": "example.jpg", "tags": ["canon"]}'"""
     print(f"kt-images serves on {url}; {url}/oas explains it, Ctrl-C stops it. Try:")
     print(f"  curl {url}/images {example}", flush=True)

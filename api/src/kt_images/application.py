@@ -14,7 +14,7 @@ from kt_images.database import embedded, schema, stores
 from kt_images.database.connection import Connection, Limits, explained
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
-from kt_images.errors import OtherStoreError, SchemaError, UnavailableError
+from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
@@ -27,7 +27,8 @@ from kt_images.views.uploads import UploadView
 
 logger = logging.getLogger(__name__)
 
-IMAGE = "/images/{image_id:[1-9][0-9]{0,18}}"
+IMAGE_ID = "{image_id:[1-9][0-9]{0,18}}"
+FILENAME = "{filename:[^/]+}"
 RETRY_SECONDS = 1.0
 
 
@@ -56,6 +57,8 @@ class InFlight:
 
 
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
+# Why the service ended itself, for whoever started it.
+FAILURES = web.AppKey("failures", list[KtImagesError])
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -66,17 +69,20 @@ def create_app(settings: Settings) -> web.Application:
 
     in_flight = InFlight()
     app = web.Application(middlewares=[in_flight.middleware, problems.middleware])
-    app[IN_FLIGHT] = in_flight
+    app[IN_FLIGHT], app[FAILURES] = in_flight, []
     app[keys.SETTINGS] = settings
     app[keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
-    app.router.add_view("/images", ImagesView)
-    app.router.add_view("/images/upload", UploadView)
-    app.router.add_view(IMAGE, ImageView)
-    app.router.add_view(IMAGE + "/attachments", AttachmentsView)
-    app.router.add_view(IMAGE + "/attachment/{filename}", AttachmentView)
-    app.router.add_view("/media/{image_id:[1-9][0-9]{0,18}}/{filename}", MediaView)
-    app.router.add_view("/healthz", HealthView)
-    app.router.add_view("/readyz", ReadyView)
+    for path, view in {
+        "/images": ImagesView,
+        "/images/upload": UploadView,
+        f"/images/{IMAGE_ID}": ImageView,
+        f"/images/{IMAGE_ID}/attachments": AttachmentsView,
+        f"/images/{IMAGE_ID}/attachment/{FILENAME}": AttachmentView,
+        f"/media/{IMAGE_ID}/{FILENAME}": MediaView,
+        "/healthz": HealthView,
+        "/readyz": ReadyView,
+    }.items():
+        app.router.add_route("*", path, view, expect_handler=problems.on_expect)
     documentation.setup(app)
     app.on_response_prepare.append(_be_safe)
     app.cleanup_ctx.extend([_pictures, _store, _database])
@@ -84,9 +90,7 @@ def create_app(settings: Settings) -> web.Application:
 
 
 async def _be_safe(_request: web.Request, response: web.StreamResponse) -> None:
-    """Have no browser run what somebody uploaded, whatever it is."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; sandbox")
+    problems.make_safe(response)
 
 
 async def _pictures(app: web.Application) -> AsyncIterator[None]:
@@ -119,7 +123,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
                 waiting = None
             except UnavailableError as error:
                 logger.warning("%s", explained(error))
-                waiting = asyncio.create_task(_wait_for(app[keys.POOL], app[keys.STORE]))
+                waiting = asyncio.create_task(_wait_for(app))
             yield
             if waiting:
                 waiting.cancel()
@@ -131,10 +135,14 @@ async def _postgresql(settings: Settings) -> AsyncIterator[str]:
     if settings.postgres_dsn:
         yield settings.postgres_dsn
         return
-    with embedded.Embedded(settings.database_dir) as server:
-        keeping = asyncio.create_task(_keep_running(server))
+    server = embedded.Embedded(settings.database_dir)
+    server.ensure()
+    keeping = asyncio.create_task(_keep_running(server))
+    try:
         yield server.dsn
+    finally:
         keeping.cancel()
+        await asyncio.to_thread(server.stop)
 
 
 async def _keep_running(server: embedded.Embedded) -> None:
@@ -180,15 +188,15 @@ async def _match(pool: Pool, store: Store) -> None:
     store.enter(known or "")
 
 
-async def _wait_for(pool: Pool, store: Store) -> None:
+async def _wait_for(app: web.Application) -> None:
     """Take up service as soon as the database can be reached; end it when it is not the right one."""
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            await _match(pool, store)
+            await _match(app[keys.POOL], app[keys.STORE])
             return logger.warning("The database can be reached now")
         except (SchemaError, OtherStoreError) as error:
-            logger.critical("%s", error)
+            app[FAILURES].append(error)
             return signal.raise_signal(signal.SIGTERM)
-        except UnavailableError:
+        except KtImagesError:
             continue

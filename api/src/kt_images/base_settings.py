@@ -29,6 +29,10 @@ def _widths(value: object) -> object:
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=16383)], ...], NoDecode, BeforeValidator(_widths)]
 
 
+# No limit at all is spelled as a day.
+Seconds = Annotated[float, Field(le=86_400, allow_inf_nan=False)]
+
+
 class Settings(BaseSettings):
     """Store images and their tags, and give them back. Without --postgres_dsn on a PostgreSQL of its own."""
 
@@ -60,23 +64,23 @@ class Settings(BaseSettings):
     pool_size: int = Field(8, ge=1, le=1000, description="Database connections for everything but lists")
     stream_pool_size: int = Field(8, ge=1, le=1000, description="Database connections for lists")
     max_streams: int = Field(1000, ge=1, description="Lists sent at the same time; more are answered with 503")
-    stream_lease: float = Field(1, gt=0, description="Seconds that a connection waits for a list's reader")
-    stream_patience: float = Field(30, ge=0, description="Seconds that a list waits for a database that has gone")
-    send_timeout: float = Field(60, gt=0, description="Seconds in which a client must take something of its answer")
-    connect_timeout: float = Field(2, gt=0, description="Seconds to wait for a connection to be made")
-    acquire_timeout: float = Field(5, gt=0, description="Seconds to wait for a free connection")
-    statement_timeout: float = Field(15, gt=0, description="Seconds that one statement may take")
-    lock_timeout: float = Field(3, gt=0, description="Seconds that a statement may wait for a lock")
+    stream_lease: Seconds = Field(1, ge=0.001, description="Seconds that a connection waits for a list's reader")
+    stream_patience: Seconds = Field(30, ge=0, description="Seconds that a list waits for a database that has gone")
+    send_timeout: Seconds = Field(60, ge=0.001, description="Seconds in which a client must take something")
+    connect_timeout: Seconds = Field(2, ge=0.001, description="Seconds to wait for a connection to be made")
+    acquire_timeout: Seconds = Field(5, ge=0.001, description="Seconds to wait for a free connection")
+    statement_timeout: Seconds = Field(15, ge=0.001, description="Seconds that one statement may take")
+    lock_timeout: Seconds = Field(3, ge=0.001, description="Seconds that a statement may wait for a lock")
     max_upload_size: int = Field(256 * 2**20, ge=1, description="Bytes of one uploaded file at most")
     max_pixels: int = Field(100_000_000, ge=1, description="Pixels of one picture at most")
-    body_timeout: float = Field(30, gt=0, description="Seconds in which a body has to bring its next 16 KiB")
+    body_timeout: Seconds = Field(30, ge=0.001, description="Seconds in which a body has to bring its next 16 KiB")
     thumbnail_widths: Widths = Field(
         (160, 320, 640, 1280), description="Widths of the smaller pictures that can be asked for, in pixels"
     )
     accel_location: str = Field(
         "", pattern="^(/.*/)?$", description="nginx's internal location of the objects; empty: no nginx sends the files"
     )
-    grace_period: float = Field(20, ge=0, description="Seconds that requests in flight get to finish at the end")
+    grace_period: Seconds = Field(20, ge=0, description="Seconds that requests in flight get to finish at the end")
 
 
 def read_settings(arguments: list[str] | None = None) -> Settings:

@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_ID = 2**63 - 1
@@ -24,6 +23,9 @@ MAX_FILENAME_BYTES = 255
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # No text shrinks more than this in NFC; normalising is quadratic in its marks, so longer ones are refused unread.
 _NFC_SHRINKS = 4
+# Repeated tags count once, but not without end; no body has more keys than this by mistake.
+MOST_TAGS_READ = 4 * MAX_TAGS
+MOST_KEYS_READ = 16
 
 
 def _filename(text: str) -> str:
@@ -45,6 +47,13 @@ def _tag(text: str) -> str:
     raise PydanticCustomError("tag", "A tag is 1 to 100 characters, without control characters")
 
 
+def _few(tags: Any) -> Any:
+    # Each refused element becomes an object; a body of a megabyte holds half a million.
+    if isinstance(tags, list) and len(tags) > MOST_TAGS_READ:
+        raise PydanticCustomError("tags_length", "An image has at most 64 tags")
+    return tags
+
+
 def _tags(tags: list[str]) -> list[str]:
     unique = list(dict.fromkeys(tags))
     if len(unique) > MAX_TAGS:
@@ -59,9 +68,10 @@ def _digits(value: Any) -> Any:
     return value
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    # null stands for "left out" in the code; a client cannot send it.
+def _may_be_left_out(schema: dict[str, Any]) -> None:
+    # None stands for "left out" in the code; a client cannot send null.
     del schema["default"]
+    schema.update(schema.pop("anyOf")[0])
 
 
 Filename = Annotated[
@@ -81,7 +91,7 @@ Tag = Annotated[
         json_schema_extra={"minLength": 1},
     ),
 ]
-Tags = Annotated[list[Tag], AfterValidator(_tags)]
+Tags = Annotated[list[Tag], BeforeValidator(_few), AfterValidator(_tags)]
 ImageId = Annotated[int, Field(description="The image's id.", ge=1, le=MAX_ID)]
 Count = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_ID)]
 Position = Annotated[int, BeforeValidator(_digits), Field(ge=0, le=MAX_ID)]
@@ -99,39 +109,41 @@ class Image(BaseModel):
     )
 
 
-class NewImage(BaseModel):
-    """What a client says of an image that is to be stored."""
+class _Body(BaseModel):
+    """What a client may send: known keys, and values for them."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys_and_no_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > MOST_KEYS_READ:
+            raise PydanticCustomError("keys", "The keys are {names}", {"names": ", ".join(cls.model_fields)})
+        if isinstance(data, dict) and None in data.values():
+            raise PydanticCustomError("null", "Leave a key out instead of giving it the value null")
+        return data
+
+
+class NewImage(_Body):
+    """What a client says of an image that is to be stored."""
 
     filename: Filename
     tags: Tags = Field(default_factory=list, description="At most 64; a repeated tag is kept once.")
 
 
-class ImageChanges(BaseModel):
+class ImageChanges(_Body):
     """What is to be different; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    filename: Filename | SkipJsonSchema[None] = Field(
-        None, description="The new name.", json_schema_extra=_without_default
+    filename: Filename | None = Field(None, description="The new name.", json_schema_extra=_may_be_left_out)
+    tags: Tags | None = Field(
+        None, description="Replaces all tags; excludes the other two.", json_schema_extra=_may_be_left_out
     )
-    tags: Tags | SkipJsonSchema[None] = Field(
-        None, description="Replaces all tags; excludes the other two.", json_schema_extra=_without_default
+    add_tags: Tags | None = Field(
+        None, description="Tags to add behind those it has.", json_schema_extra=_may_be_left_out
     )
-    add_tags: Tags | SkipJsonSchema[None] = Field(
-        None, description="Tags to add behind those it has.", json_schema_extra=_without_default
+    remove_tags: Tags | None = Field(
+        None, description="Tags to take away, where it has them.", json_schema_extra=_may_be_left_out
     )
-    remove_tags: Tags | SkipJsonSchema[None] = Field(
-        None, description="Tags to take away, where it has them.", json_schema_extra=_without_default
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_nulls(cls, data: Any) -> Any:
-        if isinstance(data, dict) and None in data.values():
-            raise PydanticCustomError("null", "Leave out what is not to change; null is no value")
-        return data
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -216,6 +228,6 @@ class Error(BaseModel):
     """The body of every answer that is no success."""
 
     error: str = Field(description="What went wrong, in a sentence.", examples=["Image <22> is not found"])
-    details: list[ErrorDetail] | SkipJsonSchema[None] = Field(
-        None, description="Each field at fault.", json_schema_extra=_without_default
+    details: list[ErrorDetail] | None = Field(
+        None, description="Each field at fault.", json_schema_extra=_may_be_left_out
     )

@@ -71,9 +71,9 @@ def test_completion_completes_in_bash(lonely_cli):
     assert done.stdout.split() == ["list"]
 
 
-def test_serve_is_the_service(lonely_cli, service, folder):
+def test_serve_is_the_service(lonely_cli, service):
     """In the same process: who ends `kt-images serve` ends the service."""
-    store = folder / "served"
+    store = service.folder / "images"  # the database knows its store
     arguments = ["--postgres_dsn", service.dsn, "--uploads_dir", store, "--port", "0", "--host", "127.0.0.1"]
     with lonely_cli.start("serve", *arguments) as process:
         url = re.search(rb"http://[\d.:]+", process.stdout.readline())[0].decode()

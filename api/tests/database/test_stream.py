@@ -109,3 +109,19 @@ async def test_a_stream_that_is_left_gives_back_what_it_had(single):
             await anext(stream)
     assert len(asyncio.all_tasks()) == tasks
     assert await single.query("select 1")
+
+
+async def test_images_of_uncommon_length_are_given_in_smaller_chunks(single, pool):
+    """What is held for a client must not depend on what others have stored."""
+    await pool.query(
+        "update images set tags = array(select repeat('x', 90) || n from generate_series(1, 60) as n) where image_id > 500"
+    )
+    held = []
+
+    async def measure(chunk):
+        held.append((chunk.count, len(chunk.body)))
+
+    assert await collected(single, Pace(size=100), between=measure) == list(range(1, 1001))
+    assert held[:5] == [(100, length) for _, length in held[:5]]
+    assert all(length <= 100 * 1024 for _, length in held)
+    assert {count for count, _ in held[5:-1]} == {held[5][0]}

@@ -1,5 +1,6 @@
 """The command that makes, upgrades and renews the schema, as a process."""
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -156,3 +157,43 @@ def test_two_at_once_do_it_once(fresh):
     outputs = sorted(process.communicate()[0] for process in processes)
     assert [process.returncode for process in processes] == [0] * 4
     assert [output.startswith("applied") for output in outputs] == [True, False, False, False]
+
+
+def test_with_yes_rows_may_come_while_it_works(fresh):
+    """As beside a running service."""
+    load_fixtures(fresh, "--apply_all")
+    ask(fresh, FILL)
+    environment = {**os.environ, "POSTGRES_DSN": fresh}
+    command = [sys.executable, "-m", "kt_images.manage.load_fixtures", "--apply_all", "--yes"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            with contextlib.suppress(psycopg2.Error):
+                ask(fresh, FILL)
+    assert process.returncode == 0
+
+
+def test_a_database_in_another_encoding_is_refused(server_dsn):
+    for sql in (
+        "drop database if exists latin with (force)",
+        "create database latin encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' locale_provider libc template template0",
+    ):
+        ask(server_dsn, sql)
+    answer = load_fixtures(server_dsn.replace("dbname=postgres", "dbname=latin"), "--upgrade")
+    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1)
+    assert "UTF8" in answer.stderr
+
+
+def test_a_role_without_rights_is_one_sentence(fresh):
+    ask(fresh, "drop role if exists guest; create role guest login")
+    ask(fresh, "revoke create on schema public from public")
+    answer = load_fixtures(fresh.replace("user=postgres", "user=guest"), "--upgrade")
+    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1)
+    assert "permission denied" in answer.stderr
+
+
+def test_a_closed_terminal_is_no_answer(fresh):
+    load_fixtures(fresh, "--apply_all")
+    ask(fresh, FILL)
+    command = [sys.executable, "-m", "kt_images.manage.load_fixtures", "--apply_all", "--postgres_dsn", fresh]
+    answer = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1)

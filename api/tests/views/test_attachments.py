@@ -115,7 +115,7 @@ async def test_a_deleted_file_is_gone_and_cannot_be_deleted_again(image):
 
 
 @pytest.mark.parametrize(
-    "name", ["a b.png", "%22.png", "ü.png", "%E2%80%AEgnp.exe", "%3Fa%23b", "%25", "📷", "a%26b;c=d"]
+    "name", ["a b.png", "%22.png", "ü.png", "%E2%80%AEgnp.exe", "%3Fa%23b", "%25", "📷", "a%26b;c=d", "a%7Bb%7D.png"]
 )
 async def test_the_redirect_leads_to_the_file_whatever_its_name(image, name):
     url = image.make_url("/").join(URL("/images/1/attachment/" + name, encoded="%" in name))

@@ -229,3 +229,56 @@ async def test_any_url_is_answered(client):
         asyncio.run_coroutine_threadsafe(tried(method, path, query), loop).result()
 
     await asyncio.to_thread(any_url)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"filename":"a","tags":[' + b",".join([b'""'] * 300_000) + b"]}",
+        b'{"filename":"a","tags":[' + b",".join([b"1"] * 400_000) + b"]}",
+        b"{" + b",".join(b'"%d":1' % n for n in range(80_000)) + b"}",
+    ],
+    ids=["empty tags", "numbers", "keys"],
+)
+async def test_a_body_with_a_hundred_thousand_faults_gets_a_short_answer(client, body):
+    for method, url in (("POST", "/images"), ("PATCH", "/images/1")):
+        answer = await client.request(
+            method, url, data=BytesIO(body.replace(b"tags", b"add_tags") if method == "PATCH" else body), headers=JSON
+        )
+        assert answer.status == 400
+        assert len(await answer.read()) < 5000
+
+
+@pytest.mark.parametrize(
+    "body", [{"filename": ""}, {"add_tags": [""]}, {"tags": "x"}, {"filename": 7}, {"remove_tags": [1]}]
+)
+async def test_an_error_names_the_field_as_the_client_knows_it(client, body):
+    await client.post("/images", json={"filename": "a"})
+    answer = await (await client.patch("/images/1", json=body)).json()
+    assert [detail["loc"][0] for detail in answer["details"]] == list(body)
+    assert not set("([<") & set(answer["error"].split(":")[0])
+
+
+async def test_an_unknown_expectation_is_refused_in_our_words(settings):
+    async with raw(settings) as say:
+        answer = await say(
+            b"POST /images HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        welcome = await say(
+            b"POST /images HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            b'Content-Length: 16\r\n\r\n{"filename":"a"}'
+        )
+    assert answer.startswith(b"HTTP/1.1 417")
+    assert b"200-ok" not in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert welcome.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201")
+
+
+async def test_an_answer_to_what_is_no_request_is_safe_too(settings):
+    async with raw(settings) as say:
+        answer = await say(b"GET /media/1/\x00 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"x-content-type-options: nosniff" in answer.lower()
+
+
+async def test_a_method_is_looked_at_before_its_parameters(client):
+    assert (await client.put("/images?x=1")).status == 405

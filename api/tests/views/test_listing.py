@@ -115,6 +115,19 @@ async def test_ndjson_has_an_image_per_line_and_the_totals_last(filled, accept):
     assert totals == {"totalImages": 3, "totalChunks": 1}
 
 
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        ("application/x-ndjson;q=0, application/json", "application/json"),
+        ("APPLICATION/X-NDJSON", "application/x-ndjson"),
+        ("application/x-ndjsonfoo", "application/json"),
+        ("*/*", "application/json"),
+    ],
+)
+async def test_the_form_is_the_one_that_is_accepted(client, accept, given):
+    assert (await client.get("/images", headers={"Accept": accept})).content_type == given
+
+
 async def test_ndjson_of_nothing_is_the_totals(client):
     answer = await client.get("/images", headers={"Accept": "application/x-ndjson"})
     assert json.loads(await answer.text()) == {"totalImages": 0, "totalChunks": 0}

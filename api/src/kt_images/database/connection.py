@@ -38,6 +38,7 @@ MEANINGS: tuple[tuple[type[psycopg2.Error], errors.KtImagesError], ...] = (
     # A standby's row versions were needed elsewhere; a list goes on with new ones.
     (sqlstate.SerializationFailure, errors.UnavailableError()),
     (sqlstate.IdleInTransactionSessionTimeout, errors.UnavailableError()),
+    (sqlstate.InsufficientPrivilege, errors.UnavailableError("The database refuses what the service needs")),
     (sqlstate.UndefinedTable, errors.SchemaError()),
     (sqlstate.UndefinedColumn, errors.SchemaError()),
     (sqlstate.UndefinedFunction, errors.SchemaError()),

@@ -25,7 +25,7 @@ from kt_images.errors import UnavailableError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-SOCKET_LINE, STATUS_LINE = 4, 7  # of postmaster.pid, counted from 0
+PORT_LINE, SOCKET_LINE, STATUS_LINE = 3, 4, 7  # of postmaster.pid, counted from 0
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 BUILTIN_LOCALES_SINCE = 17
 LONGEST_SOCKET_FOLDER = 80  # a socket's path has 103 bytes on macOS, 107 on Linux
@@ -61,6 +61,10 @@ class Embedded:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Shut the server down, if this process started it."""
         if self._child:
             with self._alone():
                 self._child.stop()
@@ -70,27 +74,31 @@ class Embedded:
 
         Raises UnavailableError in a sentence.
         """
+        if self.dsn and _is_running(self._data):
+            return
+        for name in [name for name in os.environ if name.startswith("PG")]:
+            del os.environ[name]  # meant for another server: libpq would heed them here too
         try:
-            if self.dsn and _is_running(self._data):
-                return
             self._data.parent.mkdir(parents=True, exist_ok=True)
             with self._alone():
-                if not _is_running(self._data):
-                    if self._child:
-                        self._child.stop()
-                    self._child = _Child(self._data, Programs(self._find(), self._data))
-                self._wait_until_ready()
+                if self._child:
+                    self._child.stop()
+                    self._child = None
+                self._run()
         except OSError as error:
             raise UnavailableError(f"PostgreSQL cannot use the folder {self._data}: {error.strerror}") from error
 
-    def _wait_until_ready(self) -> None:
-        """Wait for the server to accept connections; learn where."""
+    def _run(self) -> None:
+        """Wait for a server to accept connections: one that runs already, or that is started once none does."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and (not self._child or self._child.process.poll() is None):
+            if not self._child and not _is_running(self._data):
+                self._child = _Child(self._data, Programs(self._find(), self._data))
             with contextlib.suppress(FileNotFoundError):
                 lines = (self._data / "postmaster.pid").read_text().splitlines()
                 if len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() in {"ready", "standby"}:
-                    self.dsn = f"host={lines[SOCKET_LINE]} user=postgres dbname=postgres"
+                    place = f"host={lines[SOCKET_LINE]} port={lines[PORT_LINE]}"
+                    self.dsn = f"{place} user=postgres dbname=postgres"
                     return
             time.sleep(0.005)
         why = f"its log is in {self._data / 'log'}"

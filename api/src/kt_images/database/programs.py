@@ -50,12 +50,9 @@ class Programs:
         self._binaries = self._reachable(binaries)
 
     def start(self, program: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a program, without the variables that are meant for libpq's clients."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        """Start a program."""
         command = [str(self._binaries / program), *arguments]
-        return subprocess.Popen(
-            command, cwd="/", env=environment, stdin=subprocess.DEVNULL, **self._identity, **options
-        )
+        return subprocess.Popen(command, cwd="/", stdin=subprocess.DEVNULL, **self._identity, **options)
 
     def major_version(self) -> int:
         """Return PostgreSQL's major version, such as 18."""

@@ -4,7 +4,7 @@ Fixtures are SQL files of `kt_images/fixtures`, applied in the order of their na
 starts over: it drops what is there, is never part of an upgrade and never noted in the ledger.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 
 import psycopg2
@@ -29,9 +29,15 @@ NOTE = "insert into applied_fixtures (name) values (%s) on conflict (name) do up
 
 APPLIED = "select name from applied_fixtures"
 
+ENCODING = "show server_encoding"
+
 # In the order in which they are dropped; a table that is not there has no rows.
 TABLES = ("attachments", "images")
 EXISTS = "select to_regclass(%s) is not null as found"
+
+
+# How many rows each table holds.
+Rows = dict[str, int]
 
 
 class FixtureError(InvalidRequestError):
@@ -41,7 +47,7 @@ class FixtureError(InvalidRequestError):
 class DataLossError(InvalidRequestError):
     """A fixture would drop tables that hold rows."""
 
-    def __init__(self, rows: dict[str, int]) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.rows = rows
         super().__init__("This drops " + ", ".join(f"{table} ({count} rows)" for table, count in rows.items()))
 
@@ -52,17 +58,23 @@ def fixtures() -> list[str]:
     return sorted(file.name for file in files if file.name.endswith(".sql"))
 
 
+def _nothing(rows: Rows) -> bool:
+    return not any(rows.values())
+
+
 async def check(pool: Pool) -> None:
     """Raise SchemaError when the database lacks a fixture, UnavailableError when it cannot be asked."""
     if _missing(row.name for row in await pool.query(APPLIED)):
         raise SchemaError
 
 
-async def apply(connection: Connection, names: Sequence[str], expendable: dict[str, int] | None = None) -> None:
+async def apply(
+    connection: Connection, names: Sequence[str], are_expendable: Callable[[Rows], bool] = _nothing
+) -> None:
     """Apply the fixtures `names`, all or none of them.
 
-    Raises DataLossError, with nothing changed, when that drops tables with other rows than the caller has called
-    `expendable`; None stands for no rows at all. Raises FixtureError when a name or its SQL is wrong.
+    When that drops tables, `are_expendable` decides on the rows in them, of which there come no more meanwhile. Raises
+    DataLossError, with nothing changed, when they are not. Raises FixtureError when a name or its SQL is wrong.
     """
     if unknown := set(names) - set(fixtures()):
         raise FixtureError(f"There is no fixture {', '.join(sorted(unknown))}; there are {fixtures()}")
@@ -70,7 +82,7 @@ async def apply(connection: Connection, names: Sequence[str], expendable: dict[s
         await connection.query(LOCK)
         if any(name.startswith(STARTS_OVER) for name in names):
             rows = await _rows(connection)
-            if any(rows.values()) and rows != expendable:
+            if not (_nothing(rows) or are_expendable(rows)):
                 raise DataLossError(rows)
         await _apply(connection, names)
 
@@ -94,20 +106,25 @@ def _missing(applied: Iterable[str]) -> list[str]:
 
 
 async def _apply(connection: Connection, names: Sequence[str]) -> None:
+    encoding = (await connection.query(ENCODING))[0].server_encoding
+    if encoding != "UTF8":
+        raise FixtureError(f"The database has the encoding {encoding}; create one with the encoding UTF8")
     for name in names:
         sql = resources.files("kt_images.fixtures").joinpath(name).read_text()
         try:
             await connection.query(sql)
-        except psycopg2.Error as error:
-            raise FixtureError(f"The fixture {name} cannot be applied: {error.diag.message_primary}") from error
+        except (psycopg2.Error, SchemaError) as error:
+            reported = error if isinstance(error, psycopg2.Error) else error.__cause__
+            words = reported.diag.message_primary if isinstance(reported, psycopg2.Error) else error
+            raise FixtureError(f"The fixture {name} cannot be applied: {words}") from error
         if not name.startswith(STARTS_OVER):
             await connection.query(CREATE_LEDGER)
             await connection.query(NOTE, (name,))
 
 
-async def _rows(connection: Connection) -> dict[str, int]:
+async def _rows(connection: Connection) -> Rows:
     """Count the rows of the tables that are there, and keep others from changing them until the end."""
-    rows = {}
+    rows: Rows = {}
     for table in TABLES:
         if (await connection.query(EXISTS, (table,)))[0].found:
             await connection.query(f"lock table {table}")

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
@@ -42,6 +43,11 @@ CLOSE = "rollback"
 WHOLE_LIST, FIRST_STEPS = 1.0, 0.1
 
 
+# A chunk's length on the average image, at most. Images with dozens of long tags are given in smaller chunks: what is
+# held for a client must not depend on what others have stored.
+MOST_BYTES_PER_IMAGE = 1024
+
+
 @dataclass(frozen=True)
 class Pace:
     """How a stream treats its client and its database.
@@ -72,7 +78,9 @@ Render = Callable[[list[str]], bytes]
 
 
 async def chunks(pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
-    """Yield the images that are `wanted`, by ascending id; each chunk but the last holds `pace.size`.
+    """Yield the images that are `wanted`, by ascending id.
+
+    Each chunk but the last holds `pace.size` images, fewer where they are uncommonly long.
 
     An image is given at most once, and exactly once if it exists and matches from the start to the end. Raises
     UnavailableError and TooSlowError. To be closed with `aclosing()`.
@@ -94,6 +102,7 @@ class _Reader:
     def __init__(self, pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) -> None:
         self._pool, self._wanted, self._render, self._pace = pool, wanted, render, pace
         self._tuple_fraction = WHOLE_LIST
+        self._size = pace.size
         self._started = False
         self._gone_since: float | None = None
         # The chunk that the client has not taken yet, or how the list ended: None, or what went wrong.
@@ -132,20 +141,33 @@ class _Reader:
 
     async def _stretch(self) -> bool:
         """Read as long as the client takes each chunk within the lease; tell whether the end was reached."""
-        size = self._pace.size
         async with self._pool.connection() as connection:
-            _open_cursor(connection, self._wanted, self._tuple_fraction, size)
+            _open_cursor(connection, self._wanted, self._tuple_fraction, self._size)
             more, taken = True, True
             while more and taken:
                 documents = [row[0] for row in await connection.receive()]
                 self._started, self._gone_since = True, None
-                if more := len(documents) == size:
+                if (fitting := self._fitting(documents)) < len(documents):
+                    # Too long for one chunk: the rest is read again, in smaller ones.
+                    self._size = fitting
+                    await self._offer(documents[:fitting])
+                    await _close_cursor(connection, pending=False)
+                    return False
+                if more := len(documents) == self._size:
                     # The server works on the next chunk while this one is rendered and sent.
-                    connection.send(FETCH.format(size=size))
+                    connection.send(FETCH.format(size=self._size))
                 if documents:
                     taken = await self._offer(documents)
             await _close_cursor(connection, pending=more)
         return not more
+
+    def _fitting(self, documents: list[str]) -> int:
+        """Return how many of the documents one chunk can hold; at least one."""
+        room = self._pace.size * MOST_BYTES_PER_IMAGE
+        if sum(map(len, documents)) <= room:
+            return len(documents)
+        lengths = accumulate(len(document) for document in documents)
+        return max(1, sum(length <= room for length in lengths))
 
     async def _offer(self, documents: list[str]) -> bool:
         """Lay the next chunk ready; tell whether the client takes it within the lease."""

@@ -61,17 +61,22 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> None:
 
 async def _apply(connection: Connection, names: list[str], yes: bool) -> None:
     """Apply the fixtures; ask before rows are lost."""
+    told: schema.Rows = {}
     try:
-        await schema.apply(connection, names)
+        return await schema.apply(connection, names)
     except schema.DataLossError as loss:
         print(loss)
-        if not (yes or _is_confirmed()):
-            raise KtImagesError("Nothing was changed; --yes drops them without asking") from None
-        await schema.apply(connection, names, expendable=loss.rows)
+        told = loss.rows
+    if not (yes or _is_confirmed()):
+        raise KtImagesError("Nothing was changed; --yes drops them without asking")
+    try:
+        await schema.apply(connection, names, lambda rows: yes or rows == told)
+    except schema.DataLossError:
+        raise KtImagesError("Nothing was changed: there are other rows by now") from None
 
 
 def _is_confirmed() -> bool:
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         return False
     print("Type yes to go on: ", end="", flush=True)
     return sys.stdin.readline().strip() == "yes"

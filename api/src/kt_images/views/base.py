@@ -73,6 +73,8 @@ class View(PydanticView):
         return self.request.app[keys.PICTURES]
 
     async def _iter(self) -> web.StreamResponse:
+        if self.request.method not in self.allowed_methods:
+            self._raise_allowed_methods()
         method = self.request.method.lower()
         if method in self._json and self.request.content_type != JSON:
             raise UnsupportedMediaTypeError

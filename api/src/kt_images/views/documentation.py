@@ -4,6 +4,7 @@ aiohttp-pydantic makes the document out of the views' signatures. What it cannot
 types, the errors that every call can answer with) is added by `Document`, for `python3 -m aiohttp_pydantic.oas` too.
 """
 
+from functools import cache
 from http import HTTPStatus
 from importlib import metadata, resources
 from typing import Any
@@ -149,9 +150,14 @@ def setup(app: web.Application) -> None:
     app.router.add_get("/oas/swagger-ui.css", _page_file("swagger-ui.css", "text/css"))
 
 
+@cache
+def _page_bytes(name: str) -> bytes:
+    return resources.files("kt_images.views").joinpath("oas", name).read_bytes()
+
+
 def _page_file(name: str, content_type: str) -> Handler:
     async def file(_request: web.Request) -> web.Response:
-        body = resources.files("kt_images.views").joinpath("oas", name).read_bytes()
+        body = _page_bytes(name)
         headers = {"Content-Type": f"{content_type}; charset=utf-8", "Content-Security-Policy": PAGE_POLICY}
         return web.Response(body=body, headers=headers)
 

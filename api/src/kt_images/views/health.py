@@ -10,6 +10,9 @@ from kt_images.errors import KtImagesError, SchemaError, UnavailableError
 from kt_images.models import Error
 from kt_images.views.base import View, json_answer
 
+# Who asks whether requests can be served does not wait for a database that hangs.
+PATIENCE_SECONDS = 2.0
+
 
 class Health(BaseModel):
     """The service's own word on itself."""
@@ -43,10 +46,11 @@ class ReadyView(View):
         """
         unreachable = []
         try:
-            await schema.check(self.pool)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await schema.check(self.pool)
         except SchemaError:
             unreachable.append("schema")
-        except KtImagesError:
+        except (KtImagesError, TimeoutError):
             unreachable.append("database")
         try:
             await asyncio.to_thread(self.store.check)

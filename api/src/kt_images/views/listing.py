@@ -1,10 +1,11 @@
 """A list on the wire: chunk by chunk, as fast as the client reads."""
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from http import HTTPMethod
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from kt_images.database.stream import Chunk
 from kt_images.models import Totals
@@ -37,7 +38,11 @@ NDJSON = Format("application/x-ndjson", start="", before="", separator="\n", aft
 
 def wanted_format(request: web.Request) -> Format:
     """Return the format that the client accepts; chunks in JSON unless it names the other."""
-    return NDJSON if NDJSON.media_type in request.headers.get("Accept", "") else JSON_CHUNKS
+    for accepted in ",".join(request.headers.getall(hdrs.ACCEPT, [])).lower().split(","):
+        media_type, *parameters = (part.strip() for part in accepted.split(";"))
+        if media_type == NDJSON.media_type and not any(re.fullmatch(r"q=0(\.0*)?", one) for one in parameters):
+            return NDJSON
+    return JSON_CHUNKS
 
 
 async def send(

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pydantic
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestHandler
 
@@ -122,13 +122,38 @@ def _raise_if_begun(request: web.Request) -> None:
         raise  # noqa: PLE0704 (called from an except clause)
 
 
+def make_safe(response: web.StreamResponse) -> None:
+    """Have no browser run what somebody uploaded, whatever it is."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; sandbox")
+
+
+async def on_expect(request: web.Request) -> web.StreamResponse | None:
+    """Have a client that asks for it send its body; aiohttp looks at this header before any middleware."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        return answer(HTTPStatus.EXPECTATION_FAILED, SENTENCES[HTTPStatus.EXPECTATION_FAILED])
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0
+    return None
+
+
 class Protocol(RequestHandler):
     """aiohttp's protocol, with our body for requests that it cannot even parse."""
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        super().handle_error(request, status, exc, message)  # logs, and raises when an answer has begun
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has left
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("%s %s", request.method, request.rel_url.raw_path, exc_info=exc)
+        else:
+            logger.debug("A request that is none from %s: %s", request.remote, message)
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("An answer has begun: no other may follow it")
         response = answer(status, SENTENCES.get(HTTPStatus(status), HTTPStatus(status).phrase))
+        make_safe(response)
         response.force_close()
         return response
