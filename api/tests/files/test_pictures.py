@@ -113,18 +113,17 @@ def test_other_formats_are_not_even_tried(look, content):
 BOMBS = {
     "50,000 x 50,000": png(50_000, 50_000, chunk(b"IDAT", zlib.compress(b"\0" * 1000))),
     "a little too large": drawn("PNG", (4000, 2501), "1"),
-    "animated": gif(1000, 1000, 900, (1000, 1000)),
+    "animated": gif(1000, 1000, 900),
     "many small frames": gif(1, 1, 200_000),
     "huge canvas": gif(65_535, 65_535, 2),
     "huge text": png(1, 1, chunk(b"zTXt", b"a\0\0" + zlib.compress(b"x" * 200_000_000))),
     "many texts": png(1, 1, *[chunk(b"zTXt", b"a\0\0" + zlib.compress(b"x" * 1_000_000))] * 100),
-    "huge profile": png(1, 1, chunk(b"iCCP", b"a\0\0" + zlib.compress(b"x" * 200_000_000))),
     "huge page": b"MM\0*\0\0\0\x08\0\x04" + b"".join(
         struct.pack(">HHII", tag, 4, 1, value) for tag, value in ((256, 60_000), (257, 60_000), (273, 0), (279, 100))
     ) + b"\0\0\0\0",
     "many strips": strips(1, 1_000_000),
     "many strips on many pages": strips(300, 1000),
-    "many scans": many_scans((3000, 3000), 1000),
+    "many scans": many_scans((3000, 3000), 60),
     "huge webp": noise("WEBP", lossless=True).replace(struct.pack("<I", 0x2F)[:1], b"\x2f\xff\xff\xff\x0f", 1),
 }  # fmt: skip
 
@@ -134,7 +133,7 @@ def test_a_bomb_is_refused_soon_and_takes_little_memory(look, content):
     started = time.monotonic()
     tracemalloc.start()
     try:
-        with pytest.raises((TooLargeError, UnsupportedMediaTypeError, InvalidRequestError)):
+        with pytest.raises((TooLargeError, UnsupportedMediaTypeError)):
             look(content)
         assert tracemalloc.get_traced_memory()[1] < 2 * len(content) + 80 * 2**20
     finally:

@@ -43,6 +43,9 @@ PIECE_TAG_SIZE = 2
 MAX_TAG_BYTES = 64 * 2**20
 BIG_TIFF = 43
 
+# How Pillow tells of texts in a PNG that inflate beyond its limits; it has no class for that.
+TEXTS_TOO_LARGE = re.compile("MAX_TEXT_CHUNK|memory used in text chunks")
+
 TOO_LARGE = "The image has too many pixels or frames"
 
 # How the formats end of which Pillow takes a file that is cut off within its last bytes.
@@ -147,6 +150,8 @@ def _understood() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the disk's fault, not the picture's
+        if isinstance(error, ValueError) and TEXTS_TOO_LARGE.search(str(error)):
+            raise TooLargeError("The image has too much text in it") from None
         raise InvalidRequestError("The image is cut off or damaged") from error
 
 
