@@ -3,11 +3,13 @@
 client --> application --> views --> uploads --> database --> PostgreSQL
                              |          `------> files    --> disk
                              `-----------------> both
-shell  --> manage --> database
+application --> collector --> database | files
+shell  --> manage --> all of these but the views
 
 application    the routes, and what is opened and closed
 views          HTTP in, HTTP out
 uploads        the one step that needs both floors below, in order
+collector      the removal of files that no row names any more
 database       PostgreSQL: connections, schema, images, the stream of a list, attachments
 files          the store and what is in a picture
 fixtures       the schema, as SQL

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web, web_server
 from aiohttp.typedefs import Handler
 
+from kt_images import collector
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
@@ -71,7 +72,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_view("/readyz", ReadyView)
     documentation.setup(app)
     app.on_response_prepare.append(_be_safe)
-    app.cleanup_ctx.extend([_store, _database])
+    app.cleanup_ctx.extend([_store, _database, _collector])
     return app
 
 
@@ -107,6 +108,19 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             yield
             if waiting:
                 waiting.cancel()
+
+
+async def _collector(app: web.Application) -> AsyncIterator[None]:
+    settings = app[keys.SETTINGS]
+    if not settings.collect_interval:
+        yield
+        return
+    collecting = asyncio.create_task(
+        collector.keep_collecting(app[keys.POOL], app[keys.STORE], settings.collect_interval, settings.collect_grace)
+    )
+    yield
+    collecting.cancel()
+    await asyncio.wait([collecting])
 
 
 async def _upgrade(dsn: str, limits: Limits) -> None:

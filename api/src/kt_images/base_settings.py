@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     lock_timeout: float = Field(3, gt=0, description="Seconds that a statement may wait for a lock")
     max_upload_size: int = Field(256 * 2**20, ge=1, description="Bytes of one uploaded file at most")
     max_pixels: int = Field(100_000_000, ge=1, description="Pixels of one picture at most")
+    collect_interval: float = Field(3600, ge=0, description="Seconds between two collections of files; 0: none")
+    collect_grace: float = Field(86400, ge=60, description="Seconds that a file without a row is left alone")
     grace_period: float = Field(20, ge=0, description="Seconds that requests in flight get to finish at the end")
 
 

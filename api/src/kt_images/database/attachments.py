@@ -1,7 +1,10 @@
 """Attachments: which file an image has under a name. The bytes themselves are in the store."""
 
+from collections.abc import Collection
+
 import psycopg2.errors
 
+from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError
 from kt_images.models import Attachment
@@ -19,6 +22,17 @@ SELECT = """
     from attachments where image_id = %(image_id)s and filename = %(filename)s
 """
 
+NAMED = "select object_key from attachments where object_key = any(%(keys)s)"
+
+# Taken by whoever removes files that no row names, so that a restore can keep them away until its rows are there.
+LOCK_REMOVAL = "select pg_try_advisory_xact_lock_shared(5046820212) as locked"
+
+# An id that this database has not given out yet speaks of another database, or of a younger state of this one.
+FORGOTTEN = """
+    select %(image_id)s <= coalesce(pg_sequence_last_value(pg_get_serial_sequence('images', 'image_id')::regclass), 0)
+        and not exists (select from attachments where object_key = %(key)s) as forgotten
+"""
+
 
 async def put(pool: Pool, attachment: Attachment) -> None:
     """Store the row, in the place of one of the same name. Raises ImageNotFoundError."""
@@ -34,3 +48,20 @@ async def read(pool: Pool, image_id: int, filename: str) -> Attachment:
     if not rows:
         raise AttachmentNotFoundError
     return Attachment.model_validate(rows[0])
+
+
+async def named(pool: Pool, keys: Collection[str]) -> set[str]:
+    """Return those of the keys that a row names."""
+    rows = await pool.query(NAMED, {"keys": list(keys)}) if keys else []
+    return {row.object_key for row in rows}
+
+
+async def is_forgotten(connection: Connection, key: str, image_id: int) -> bool:
+    """Tell, inside a transaction, whether the file of `key`, made for the image `image_id`, may go before its end.
+
+    It may when no row names it, unless the key was not made with this database or a restore is under way.
+    """
+    if not (await connection.query(LOCK_REMOVAL))[0].locked:
+        return False
+    # A statement of its own: it sees what was committed before the lock.
+    return bool((await connection.query(FORGOTTEN, {"key": key, "image_id": image_id}))[0].forgotten)

@@ -12,11 +12,13 @@ import io
 import os
 import stat
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kt_images.errors import DamagedStoreError, DiskFullError, TooLargeError, UnavailableError
+from kt_images.files.walk import Found, files
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
@@ -38,12 +40,15 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self._objects, self._incoming = root / "objects", root / "incoming"
+        self._lasting: set[Path] = set()  # the objects' folders that are known to outlive a power cut
 
     def open(self) -> None:
         """Make the folders. Raises UnavailableError when files cannot be written there."""
         try:
             for folder in (self._objects, self._incoming):
                 folder.mkdir(parents=True, exist_ok=True)
+                _sync_folder(folder.parent)
+            _sync_folder(self._objects.parent.parent)
         except OSError as error:
             raise UnavailableError(f"The store cannot be used: {error.strerror}") from error
         self.check()
@@ -61,15 +66,15 @@ class Store:
         """
         path = self._incoming / uuid.uuid4().hex
         size, digest = 0, hashlib.sha256()
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o644)
         try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o644)
             try:
                 async for piece in _gathered(pieces):
                     size += len(piece)
                     if size > max_size:
                         raise TooLargeError(f"The file is larger than {max_size} bytes")
-                    await asyncio.to_thread(_write, descriptor, piece, digest)
-                await asyncio.to_thread(os.fsync, descriptor)
+                    await _to_the_end(_write, descriptor, piece, digest)
+                await _to_the_end(os.fsync, descriptor)
             finally:
                 os.close(descriptor)
             yield Received(path, size, digest.hexdigest())
@@ -97,12 +102,37 @@ class Store:
             raise DamagedStoreError
         return file
 
-    @staticmethod
-    def _move(source: Path, target: Path) -> None:
+    def objects(self) -> Iterator[Found]:
+        """Yield every file among the objects, whether a row names it or not. Blocks at each step."""
+        return files(self._objects)
+
+    def unfinished(self) -> Iterator[Found]:
+        """Yield every temporary file, those of uploads under way too. Blocks at each step."""
+        return files(self._incoming)
+
+    def remove(self, found: Found) -> None:
+        """Remove a file for good. Blocks."""
+        found.path.unlink(missing_ok=True)
+
+    def set_aside(self, found: Found) -> None:
+        """Move a file out of the way, below `quarantine/`, from where nothing is served. Blocks."""
+        root = self._objects.parent
+        target = root / "quarantine" / found.path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found.path.rename(target)
+
+    def digest(self, key: str, size: int) -> str:
+        """Return the SHA-256 of the file of this key. Blocks. Raises DamagedStoreError, and OSError for a bad disk."""
+        with self.open_object(key, size) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _move(self, source: Path, target: Path) -> None:
         try:
-            if not target.parent.exists():
+            if target.parent not in self._lasting or not target.parent.exists():
                 target.parent.mkdir(exist_ok=True)
+                # Whoever made it may not have come to this yet, or never will.
                 _sync_folder(target.parent.parent)
+                self._lasting.add(target.parent)
             source.rename(target)
             _sync_folder(target.parent)
         except OSError as error:
@@ -118,6 +148,16 @@ async def _gathered(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             gathered.clear()
     if gathered:
         yield bytes(gathered)
+
+
+async def _to_the_end(step: Callable[..., None], *arguments: Any) -> None:
+    """Run a step in a thread and wait for it even when cancelled: closed under it, its descriptor is soon another's."""
+    task = asyncio.create_task(asyncio.to_thread(step, *arguments))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def _write(descriptor: int, piece: bytes, digest: "hashlib._Hash") -> None:
