@@ -4,7 +4,7 @@ venv := .venv
 python := $(venv)/bin/python
 sources := api/src api/tests
 
-.PHONY: help run test lint format openapi clean
+.PHONY: help run test faults lint format openapi clean
 
 help: ## List the words
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -14,6 +14,9 @@ run: $(venv)/run ## Serve on http://localhost:8080, on a PostgreSQL of its own; 
 
 test: $(venv)/dev lint ## Check the code's form, then run all tests
 	@$(venv)/bin/pytest api
+
+faults: $(venv)/dev ## Kill, trace and starve the service, for half an hour; needs strace and the right to mount
+	@KT_IMAGES_FAULTS=all $(venv)/bin/pytest -s -v api/tests/faults
 
 lint: $(venv)/dev ## ruff, mypy and the direction of imports
 	@$(venv)/bin/ruff check $(sources)
