@@ -22,6 +22,11 @@ def store(settings):
     return Store(settings.uploads_dir)
 
 
+async def collect(pool, store):
+    """Collect what was seen without a row before."""
+    return await collector.collect(pool, store, grace=0) + await collector.collect(pool, store, grace=0)
+
+
 def files(store):
     return sorted(str(found.path) for found in [*store.objects(), *store.unfinished()])
 
@@ -48,20 +53,20 @@ async def stocked(client):
 
 async def test_what_was_replaced_goes_and_what_a_row_names_stays(stocked, pool, store):
     assert len(files(store)) == 3
-    assert await collector.collect(pool, store, grace=0) == 1
+    assert await collect(pool, store) == 1
     for name, picture in zip("ab", PICTURES[1:], strict=True):
         answer = await stocked.get(f"/media/1/{name}")
         assert (answer.status, await answer.read()) == (200, picture)
-    assert await collector.collect(pool, store, grace=0) == 0
+    assert await collect(pool, store) == 0
 
 
 async def test_the_files_of_a_deleted_image_go_with_their_smaller_pictures(stocked, pool, store):
     for found in list(store.objects()):
         found.path.with_name(found.path.name + ".w320.webp").write_bytes(b"small")
-    await collector.collect(pool, store, grace=0)
+    await collect(pool, store)
     assert len(files(store)) == 4
     await stocked.delete("/images/1")
-    assert await collector.collect(pool, store, grace=0) == 4
+    assert await collect(pool, store) == 4
     assert files(store) == []
 
 
@@ -71,13 +76,21 @@ async def test_what_is_young_stays_whatever_the_age_of_its_bytes(pool, store):
         os.utime(found.path, (0, 0))
     (store._incoming / "half").write_bytes(b"x")
     assert await collector.collect(pool, store, grace=60) == 0
-    assert await collector.collect(pool, store, grace=0) == 2
+    assert await collect(pool, store) == 2
+
+
+@pytest.mark.usefixtures("stocked")
+async def test_what_was_replaced_a_moment_ago_stays_however_old_it_is(pool, store):
+    assert await collector.collect(pool, store, grace=0) == 0  # noticed
+    assert await collector.collect(pool, store, grace=60) == 0
+    assert len(files(store)) == 3
+    assert await collector.collect(pool, store, grace=0) == 1
 
 
 @pytest.mark.usefixtures("client")
 async def test_an_upload_that_broke_off_goes(pool, store):
     (store._incoming / "half").write_bytes(b"x")
-    assert await collector.collect(pool, store, grace=0) == 1
+    assert await collect(pool, store) == 1
     assert files(store) == []
 
 
@@ -87,14 +100,14 @@ async def test_what_the_store_did_not_name_is_left_to_whoever_put_it_there(pool,
     strange[2].parent.mkdir()
     for path in strange:
         path.write_bytes(b"x")
-    assert await collector.collect(pool, store, grace=0) == 1
+    assert await collect(pool, store) == 1
     assert all(path.exists() for path in strange)
 
 
 @pytest.mark.usefixtures("stocked")
 async def test_a_store_of_another_database_is_left_alone(pool, store):
     await pool.query("truncate images restart identity cascade")
-    assert await collector.collect(pool, store, grace=0) == 0
+    assert await collect(pool, store) == 0
     assert len(files(store)) == 3
 
 
@@ -103,18 +116,18 @@ async def test_a_row_that_comes_between_the_walk_and_the_removal_saves_its_file(
         return step
 
     monkeypatch.setattr(collector, "unnamed", saw_no_row)
-    assert await collector.collect(pool, store, grace=0) == 1
+    assert await collect(pool, store) == 1
     assert (await stocked.get("/media/1/a")).status == 200
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_nothing_goes_while_a_restore_is_under_way(dsn, pool, store):
+async def test_nothing_goes_while_a_backup_or_restore_is_under_way(dsn, pool, store):
     restoring = psycopg2.connect(dsn)
     with restoring.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(5046820212)")
-        assert await collector.collect(pool, store, grace=0) == 0
+        cursor.execute("select pg_advisory_xact_lock_shared(5046820212)")
+        assert await collect(pool, store) == 0
     restoring.close()
-    assert await collector.collect(pool, store, grace=0) == 1
+    assert await collect(pool, store) == 1
 
 
 async def test_the_service_collects_by_itself(serve, store):

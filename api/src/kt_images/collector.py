@@ -39,13 +39,17 @@ async def keep_collecting(pool: Pool, store: Store, interval: float, grace: floa
 async def collect(pool: Pool, store: Store, grace: float) -> int:
     """Remove objects that no row names and temporary files that nobody writes any more; return how many went.
 
-    A file that has changed within the last `grace` seconds stays: its row may be on the way. Raises UnavailableError
-    and TooSlowError; what is left then is for the next time.
+    A file stays for `grace` seconds after it came, as its row may be on the way, and for as long again after it was
+    first seen without one: whoever read its row before may still want it. Raises UnavailableError and TooSlowError;
+    what is left then is for the next time.
     """
     oldest, removed = time.time() - grace, 0
     async for step in in_steps(store.objects()):
         for found in await unnamed(pool, [one for one in step if one.changed < oldest]):
-            removed += await dispose(pool, found, store.remove)
+            if found.noticed:
+                removed += await dispose(pool, found, store.remove)
+            elif found.key:
+                await asyncio.to_thread(store.notice, found)
     async for step in in_steps(store.unfinished()):
         for found in step:
             if found.changed < oldest:

@@ -82,6 +82,15 @@ def test_only_a_deep_check_sees_a_changed_byte(store, check):
     assert {problem for problem, _, _ in problems(answer)} == {"different"}
 
 
+async def test_what_the_collector_has_still_to_see_is_no_problem(client, check, settings):
+    await client.post("/images/1/attachment/a", data={"image": BytesIO(PICTURES[1])})
+    assert check("--grace", "0.01").stdout == "3 rows, 4 files: all is well, 1 for the collector\n"
+    assert check("--grace", "0.01", "--repair").returncode == 0
+    assert check("--grace", "0.01").returncode == 1
+    assert not (settings.uploads_dir / "quarantine").exists()
+    assert check("--grace", "0.01", "--repair").stdout.endswith("3 rows, 4 files: 1 orphan, 1 set aside\n")
+
+
 async def test_a_repair_sets_orphans_aside_and_nothing_else(store, client, check, settings):
     await client.post("/images/1/attachment/a", data={"image": BytesIO(PICTURES[1])})
     (store._incoming / "half").write_bytes(b"h")

@@ -24,8 +24,9 @@ SELECT = """
 
 NAMED = "select object_key from attachments where object_key = any(%(keys)s)"
 
-# Taken by whoever removes files that no row names, so that a restore can keep them away until its rows are there.
-LOCK_REMOVAL = "select pg_try_advisory_xact_lock_shared(5046820212) as locked"
+# Whoever removes files that no row names needs it for each; a backup and a restore share it from start to end.
+LOCK_REMOVAL = "select pg_try_advisory_xact_lock(5046820212) as locked"
+PREVENT_REMOVAL = "select pg_advisory_xact_lock_shared(5046820212)"
 
 # An id that this database has not given out yet speaks of another database, or of a younger state of this one.
 FORGOTTEN = """
@@ -59,9 +60,14 @@ async def named(pool: Pool, keys: Collection[str]) -> set[str]:
 async def is_forgotten(connection: Connection, key: str, image_id: int) -> bool:
     """Tell, inside a transaction, whether the file of `key`, made for the image `image_id`, may go before its end.
 
-    It may when no row names it, unless the key was not made with this database or a restore is under way.
+    It may when no row names it, unless the key was not made with this database, or somebody prevents removals.
     """
     if not (await connection.query(LOCK_REMOVAL))[0].locked:
         return False
     # A statement of its own: it sees what was committed before the lock.
     return bool((await connection.query(FORGOTTEN, {"key": key, "image_id": image_id}))[0].forgotten)
+
+
+async def prevent_removal(connection: Connection) -> None:
+    """Keep all files where they are until the end of the transaction."""
+    await connection.query(PREVENT_REMOVAL)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kt_images.errors import DamagedStoreError, DiskFullError, TooLargeError, UnavailableError
-from kt_images.files.walk import Found, files
+from kt_images.files.walk import NOTICED, Found, files
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
@@ -109,6 +109,11 @@ class Store:
     def unfinished(self) -> Iterator[Found]:
         """Yield every temporary file, those of uploads under way too. Blocks at each step."""
         return files(self._incoming)
+
+    def notice(self, found: Found) -> None:
+        """Note on a file that it was seen without a row. Blocks."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(found.path, (NOTICED, NOTICED), follow_symlinks=False)
 
     def remove(self, found: Found) -> None:
         """Remove a file for good. Blocks."""

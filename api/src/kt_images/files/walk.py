@@ -11,6 +11,9 @@ from pathlib import Path
 # The keys that `Store.keep()` makes, and the names of the smaller pictures that stand beside their original.
 NAME = re.compile(r"(?P<key>[0-9]{3}/(?P<image_id>[0-9]{1,19})-[0-9a-f]{32}\.[a-z0-9]+)(\.w[0-9]+\.webp)?")
 
+# The time of the last write of a file that was seen without a row; no upload was made then.
+NOTICED = 0.0
+
 # Looked at in one go: enough to be worth a thread and a query.
 STEP = 500
 
@@ -19,12 +22,14 @@ STEP = 500
 class Found:
     """A file that lies in the store: where, and when it last changed, its name included.
 
+    `noticed`: it was seen without a row before, which `Store.notice()` notes on the file, as its last change.
     `key` is that of the object, or of the object that a smaller picture was made from, and `image_id` the image that
     the key was made for. Both are None for a file of which the store did not choose the name.
     """
 
     path: Path
     changed: float
+    noticed: bool
     key: str | None = None
     image_id: int | None = None
 
@@ -57,7 +62,8 @@ def _found(entry: os.DirEntry[str], name: str) -> Iterator[Found]:
         return  # gone since its folder was read
     # A rename is no change of the bytes: an object may be younger than what is in it.
     changed = max(status.st_mtime, status.st_ctime)
+    noticed = status.st_mtime == NOTICED
     if named := NAME.fullmatch(name):
-        yield Found(Path(entry.path), changed, named["key"], int(named["image_id"]))
+        yield Found(Path(entry.path), changed, noticed, named["key"], int(named["image_id"]))
     else:
-        yield Found(Path(entry.path), changed)
+        yield Found(Path(entry.path), changed, noticed)

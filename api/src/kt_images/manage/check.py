@@ -8,7 +8,6 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from kt_images import collector
@@ -18,7 +17,7 @@ from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
 from kt_images.errors import DamagedStoreError
 from kt_images.files.store import Store
-from kt_images.files.walk import Found, in_steps
+from kt_images.files.walk import in_steps
 from kt_images.manage import command
 from kt_images.manage.progress import Progress
 from kt_images.models import Attachment
@@ -71,7 +70,7 @@ class Report:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._counts: Counter[str] = Counter()
-        self.rows = self.files = self._repaired = 0
+        self.rows = self.files = self.waiting = self._repaired = 0
 
     def tell(self, problem: Problem) -> None:
         """Print a problem."""
@@ -89,18 +88,14 @@ class Report:
         """Print the totals; return the exit status."""
         problems = self._counts.total()
         if self._as_json:
-            totals = {
-                "problems": problems,
-                "repaired": self._repaired,
-                **{name: self._counts[name] for name in MEANINGS},
-            }
-            print(json.dumps({"rows": self.rows, "files": self.files, **totals}))
+            totals = {"rows": self.rows, "files": self.files, "problems": problems, "repaired": self._repaired}
+            counts = {name: self._counts[name] for name in MEANINGS}
+            print(json.dumps({**totals, **counts, "waiting": self.waiting}))
         else:
-            found = (
-                ", ".join(f"{self._counts[name]:,} {name}" for name in MEANINGS if self._counts[name]) or "all is well"
-            )
-            aside = f", {self._repaired:,} set aside" if self._repaired else ""
-            print(f"{self.rows:,} rows, {self.files:,} files: {found}{aside}")
+            found = [f"{self._counts[name]:,} {name}" for name in MEANINGS if self._counts[name]] or ["all is well"]
+            found += [f"{self._repaired:,} set aside"] if self._repaired else []
+            found += [f"{self.waiting:,} for the collector"] if self.waiting else []
+            print(f"{self.rows:,} rows, {self.files:,} files: {', '.join(found)}")
         return 1 if problems > self._repaired else 0
 
 
@@ -110,7 +105,7 @@ async def _run(settings: Settings, report: Report, deep: bool, repair: bool, gra
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         async with Pool(dsn, 2, command.LIMITS) as pool:
             await _check_rows(pool, store, report, deep)
-            await _check_files(pool, store, report, store.set_aside if repair else None, time.time() - grace)
+            await _check_files(pool, store, report, repair, grace)
     return report.end()
 
 
@@ -140,14 +135,18 @@ def _look(store: Store, deep: bool, row: Attachment) -> str | None:
     return None
 
 
-async def _check_files(
-    pool: Pool, store: Store, report: Report, means: Callable[[Found], None] | None, oldest: float
-) -> None:
-    """Look for files that no row names and that have not changed since `oldest`; dispose of them by `means`."""
+async def _check_files(pool: Pool, store: Store, report: Report, repair: bool, grace: float) -> None:
+    """Look for files that no row names and that the collector should have taken by now; set them aside on `repair`."""
+    oldest = time.time() - grace
     with Progress("files", report.rows) as progress:
         async for step in in_steps(store.objects()):
             for found in await collector.unnamed(pool, [one for one in step if one.changed < oldest]):
-                repaired = means is not None and await collector.dispose(pool, found, means)
+                if found.key and grace and not found.noticed:
+                    report.waiting += 1
+                    if repair:
+                        await asyncio.to_thread(store.notice, found)
+                    continue
+                repaired = repair and await collector.dispose(pool, found, store.set_aside)
                 # A row may name it by now.
                 if repaired or await collector.unnamed(pool, [found]):
                     report.tell(Problem("orphan" if found.key else "foreign", str(found.path), repaired=repaired))
@@ -156,9 +155,9 @@ async def _check_files(
         async for step in in_steps(store.unfinished()):
             for found in step:
                 if found.changed < oldest:
-                    if means:
-                        await asyncio.to_thread(means, found)
-                    report.tell(Problem("unfinished", str(found.path), repaired=means is not None))
+                    if repair:
+                        await asyncio.to_thread(store.set_aside, found)
+                    report.tell(Problem("unfinished", str(found.path), repaired=repair))
 
 
 if __name__ == "__main__":
