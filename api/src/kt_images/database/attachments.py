@@ -1,12 +1,13 @@
 """Attachments: which file an image has under a name. The bytes themselves are in the store."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import psycopg2.errors
+from psycopg2.extras import Json
 
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
-from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError
+from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError, InvalidRequestError
 from kt_images.models import Attachment
 
 UPSERT = """
@@ -32,6 +33,12 @@ PREVENT_REMOVAL = "select pg_advisory_xact_lock_shared(5046820212)"
 FORGOTTEN = """
     select %(image_id)s <= coalesce(pg_sequence_last_value(pg_get_serial_sequence('images', 'image_id')::regclass), 0)
         and not exists (select from attachments where object_key = %(key)s) as forgotten
+"""
+
+RESTORE = """
+    insert into attachments (image_id, filename, object_key, content_type, size, sha256, width, height, created_at)
+    select * from jsonb_to_recordset(%(rows)s) as row (image_id bigint, filename text, object_key text,
+        content_type text, size bigint, sha256 text, width integer, height integer, created_at timestamptz)
 """
 
 
@@ -71,3 +78,11 @@ async def is_forgotten(connection: Connection, key: str, image_id: int) -> bool:
 async def prevent_removal(connection: Connection) -> None:
     """Keep all files where they are until the end of the transaction."""
     await connection.query(PREVENT_REMOVAL)
+
+
+async def restore(connection: Connection, rows: Sequence[Attachment]) -> None:
+    """Store attachments as they were; their images are there. Raises InvalidRequestError where they contradict."""
+    try:
+        await connection.query(RESTORE, {"rows": Json([row.model_dump(mode="json") for row in rows])})
+    except psycopg2.IntegrityError as error:
+        raise InvalidRequestError("The attachments contradict each other or the images") from error

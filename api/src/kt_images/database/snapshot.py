@@ -4,13 +4,17 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from kt_images.database import attachments
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.models import Attachment
 
 AS_OF_ONE_MOMENT = "set transaction isolation level repeatable read, read only"
 
-COUNT = "select (select count(*) from images) as images, (select count(*) from attachments) as attachments"
+COUNT = """
+    select (select count(*) from images) as images, (select count(*) from attachments) as attachments,
+        coalesce(pg_sequence_last_value(pg_get_serial_sequence('images', 'image_id')::regclass), 0) as last_image_id
+"""
 
 IMAGES = "select image_id, filename, tags from images order by image_id"
 
@@ -27,7 +31,7 @@ CLOSE = "close everything"
 
 
 class Snapshot:
-    """The rows as they were when it was opened, whatever happens to them meanwhile."""
+    """The rows as they were when it was opened, whatever happens to them meanwhile; their files stay as long."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -38,10 +42,11 @@ class Snapshot:
         """Keep a connection to the end. Raises UnavailableError and SchemaError."""
         async with pool.transaction() as connection:
             await connection.query(AS_OF_ONE_MOMENT)
+            await attachments.prevent_removal(connection)
             yield cls(connection)
 
     async def count(self) -> Any:
-        """Return how many `images` and `attachments` there are."""
+        """Return how many `images` and `attachments` there are, and the `last_image_id` that was given."""
         return (await self._connection.query(COUNT))[0]
 
     async def images(self, size: int) -> AsyncIterator[list[Any]]:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kt_images.errors import DamagedStoreError, DiskFullError, TooLargeError, UnavailableError
-from kt_images.files.walk import NOTICED, Found, files
+from kt_images.errors import DamagedStoreError, DiskFullError, InvalidRequestError, TooLargeError, UnavailableError
+from kt_images.files.walk import NAME, NOTICED, Found, files
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
@@ -88,6 +88,12 @@ class Store:
         key = f"{image_id % 1000:03}/{image_id}-{uuid.uuid4().hex}.{extension}"
         await asyncio.to_thread(self._move, received.path, self._objects / key)
         return key
+
+    async def take_back(self, received: Received, key: str) -> None:
+        """Move the received file to the place that it once had. Raises InvalidRequestError for what is no key."""
+        if not (named := NAME.fullmatch(key)) or named["key"] != key:
+            raise InvalidRequestError("The store does not give files such names")
+        await asyncio.to_thread(self._move, received.path, self._objects / key)
 
     def open_object(self, key: str, size: int) -> io.FileIO:
         """Open the file of this key, which must have `size` bytes. Blocks. Raises DamagedStoreError."""
