@@ -15,7 +15,7 @@ NAME = re.compile(r"(?P<key>[0-9]{3}/(?P<image_id>[0-9]{1,19})-[0-9a-f]{32}\.[a-
 NOTICED = 0.0
 
 # Looked at in one go: enough to be worth a thread and a query.
-STEP = 500
+STEP = 250
 
 
 @dataclass(frozen=True)
