@@ -6,9 +6,13 @@
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 JPEG = Path(__file__).parent / "grace_hopper.jpg"
+
+# What a camera that was held upright writes: to be turned by 90 degrees when it is shown.
+ROTATED = Image.Exif()
+ROTATED[ExifTags.Base.Orientation] = 6
 
 
 def drawn(form: str, size: tuple[int, int] = (40, 30), mode: str = "RGB", **options) -> bytes:

@@ -156,9 +156,9 @@ async def test_it_goes_on_after_the_database_was_gone(pool, store, monkeypatch):
 
 
 async def test_a_large_store_delays_nobody(pool, store):
-    store.open()
+    for folder in (store._incoming, *(store._objects / f"{number:03}" for number in range(20))):
+        folder.mkdir(parents=True)
     for number in range(20):
-        (store._objects / f"{number:03}").mkdir()
         for one in range(500):
             (store._objects / f"{number:03}" / f"{number}-{one:032x}.png").touch()
     await pool.query("select setval('images_image_id_seq', 100)")

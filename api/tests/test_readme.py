@@ -10,7 +10,8 @@ README = (ROOT / "README.md").read_text()
 def test_the_table_of_settings_is_that_of_the_code():
     for name, field in Settings.model_fields.items():
         variable = "POSTGRES_DSN" if name == "postgres_dsn" else f"KT_IMAGES_{name.upper()}"
-        default = f"`{field.default}`" if str(field.default) else ""
+        value = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
+        default = f"`{value}`" if value else ""
         assert f"| `--{name}` | `{variable}` | {default} | {field.description} |" in README
 
 

@@ -11,9 +11,10 @@ views          HTTP in, HTTP out
 uploads        the one step that needs both floors below, in order
 collector      the removal of files that no row names any more
 database       PostgreSQL: connections, schema, images, the stream of a list, attachments
-files          the store and what is in a picture
+files          the store, what is in a picture, and smaller pictures
 fixtures       the schema, as SQL
 manage         commands for whoever runs the service
+completion     steps that are never left half done
 models, errors, base_settings    the words everybody shares
 
 Imports run down this picture, never up and never across.

@@ -10,16 +10,19 @@ from aiohttp.typedefs import Handler
 
 from kt_images import collector
 from kt_images.base_settings import Settings
-from kt_images.database import embedded, schema
+from kt_images.database import embedded, schema, stores
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.pool import Pool
-from kt_images.errors import SchemaError, UnavailableError
+from kt_images.errors import OtherStoreError, SchemaError, UnavailableError
+from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
+from kt_images.files.thumbnails import Thumbnails
 from kt_images.views import documentation, keys, problems
-from kt_images.views.attachments import AttachmentView
+from kt_images.views.attachments import AttachmentsView, AttachmentView
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImagesView, ImageView
 from kt_images.views.media import MediaView
+from kt_images.views.uploads import UploadView
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +68,16 @@ def create_app(settings: Settings) -> web.Application:
     app[IN_FLIGHT] = in_flight
     app[keys.SETTINGS] = settings
     app.router.add_view("/images", ImagesView)
+    app.router.add_view("/images/upload", UploadView)
     app.router.add_view(IMAGE, ImageView)
+    app.router.add_view(IMAGE + "/attachments", AttachmentsView)
     app.router.add_view(IMAGE + "/attachment/{filename}", AttachmentView)
     app.router.add_view("/media/{image_id:[1-9][0-9]{0,18}}/{filename}", MediaView)
     app.router.add_view("/healthz", HealthView)
     app.router.add_view("/readyz", ReadyView)
     documentation.setup(app)
     app.on_response_prepare.append(_be_safe)
-    app.cleanup_ctx.extend([_store, _database, _collector])
+    app.cleanup_ctx.extend([_pictures, _store, _database, _collector])
     return app
 
 
@@ -82,9 +87,15 @@ async def _be_safe(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'; sandbox")
 
 
+async def _pictures(app: web.Application) -> AsyncIterator[None]:
+    with Pictures(app[keys.SETTINGS].max_pixels) as app[keys.PICTURES]:
+        yield
+
+
 async def _store(app: web.Application) -> AsyncIterator[None]:
     app[keys.STORE] = Store(app[keys.SETTINGS].uploads_dir)
     app[keys.STORE].open()
+    app[keys.THUMBNAILS] = Thumbnails(app[keys.STORE], app[keys.PICTURES])
     yield
 
 
@@ -101,10 +112,10 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             Pool(dsn, settings.stream_pool_size, limits) as app[keys.STREAM_POOL],
         ):
             try:
-                await schema.check(app[keys.POOL])
+                await _match(app[keys.POOL], app[keys.STORE])
                 waiting = None
             except UnavailableError:
-                waiting = asyncio.create_task(_wait_for(app[keys.POOL]))
+                waiting = asyncio.create_task(_wait_for(app[keys.POOL], app[keys.STORE]))
             yield
             if waiting:
                 waiting.cancel()
@@ -131,13 +142,23 @@ async def _upgrade(dsn: str, limits: Limits) -> None:
         connection.close()
 
 
-async def _wait_for(pool: Pool) -> None:
-    """Look at the schema as soon as the database can be reached; end the service when it is not the right one."""
+async def _match(pool: Pool, store: Store) -> None:
+    """See that database, schema and store belong together. Raises SchemaError, OtherStoreError, UnavailableError."""
+    await schema.check(pool)
+    known = await stores.known(pool)
+    if known is None:
+        await stores.remember(pool, store.claim())
+        known = await stores.known(pool)
+    store.enter(known or "")
+
+
+async def _wait_for(pool: Pool, store: Store) -> None:
+    """Take up service as soon as the database can be reached; end it when it is not the right one."""
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            return await schema.check(pool)
-        except SchemaError as error:
+            return await _match(pool, store)
+        except (SchemaError, OtherStoreError) as error:
             logger.critical("%s", error)
             return signal.raise_signal(signal.SIGTERM)
         except UnavailableError:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import psycopg2.extensions
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 
 def _dsn(text: str) -> str:
@@ -17,6 +17,16 @@ def _dsn(text: str) -> str:
         # libpq's own message repeats the text, and with it a password.
         raise PydanticCustomError("dsn", "Not a PostgreSQL connection string") from None
     return text
+
+
+def _widths(value: object) -> object:
+    # As it stands in the environment and behind the flag: 160,320
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=16383)], ...], NoDecode, BeforeValidator(_widths)]
 
 
 class Settings(BaseSettings):
@@ -47,6 +57,14 @@ class Settings(BaseSettings):
     max_pixels: int = Field(100_000_000, ge=1, description="Pixels of one picture at most")
     collect_interval: float = Field(3600, ge=0, description="Seconds between two collections of files; 0: none")
     collect_grace: float = Field(86400, ge=60, description="Seconds that a file without a row is left alone")
+    body_timeout: float = Field(30, gt=0, description="Seconds in which a body has to bring its next 16 KiB")
+    send_timeout: float = Field(60, gt=0, description="Seconds that a client may take for the next MiB of a file")
+    thumbnail_widths: Widths = Field(
+        (160, 320, 640, 1280), description="Widths of the smaller pictures that can be asked for, in pixels"
+    )
+    accel_location: str = Field(
+        "", pattern="^(/.*/)?$", description="nginx's internal location of the objects; empty: no nginx sends the files"
+    )
     grace_period: float = Field(20, ge=0, description="Seconds that requests in flight get to finish at the end")
 
 

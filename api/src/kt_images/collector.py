@@ -43,6 +43,7 @@ async def collect(pool: Pool, store: Store, grace: float) -> int:
     first seen without one: whoever read its row before may still want it. Raises UnavailableError and TooSlowError;
     what is left then is for the next time.
     """
+    await asyncio.to_thread(store.check)  # another one may be mounted by now
     oldest, removed = time.time() - grace, 0
     async for step in in_steps(store.objects()):
         for found in await unnamed(pool, [one for one in step if one.changed < oldest]):

@@ -59,6 +59,26 @@ class DamagedStoreError(KtImagesError):
     sentence = "The stored file is damaged"
 
 
+class DigestMismatchError(InvalidRequestError):
+    """The bytes that came are not those that the client has a digest of."""
+
+    sentence = "The file's bytes are not those of the digest that was sent with them"
+
+
+class DuplicateError(KtImagesError):
+    """The image `image_id` has the same bytes already."""
+
+    def __init__(self, image_id: int) -> None:
+        self.image_id = image_id
+        super().__init__(f"Image <{image_id}> has the same bytes")
+
+
+class StalledError(KtImagesError):
+    """The client takes too long to send its body."""
+
+    sentence = "The body did not come in time"
+
+
 class TooLargeError(KtImagesError):
     """More bytes or more pixels than the settings allow."""
 
@@ -79,6 +99,15 @@ class SchemaError(KtImagesError):
     """The database's schema is missing or older than this version of the service needs."""
 
     sentence = "The database's schema is missing or too old; run: python3 -m kt_images.manage.load_fixtures --upgrade"
+
+
+class OtherStoreError(KtImagesError):
+    """The folder for the files is not the store that belongs to the database."""
+
+    sentence = (
+        "The folder for the files is not the store of this database: another one is there, or none, as when a disk is "
+        "not mounted. To take it all the same, empty the database's table store"
+    )
 
 
 class CommitInDoubtError(UnavailableError):

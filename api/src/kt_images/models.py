@@ -8,6 +8,7 @@ is taken as it is.
 import re
 import unicodedata
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
@@ -141,6 +142,14 @@ class ImageChanges(BaseModel):
         return self
 
 
+class OnDuplicate(StrEnum):
+    """What becomes of an upload whose bytes an image has already."""
+
+    CREATE = "create"
+    REJECT = "reject"
+    MERGE_TAGS = "merge_tags"
+
+
 class ImageFilter(BaseModel):
     """Which images a list gives: every condition must hold."""
 
@@ -176,6 +185,23 @@ class Attachment(BaseModel):
     width: int
     height: int
     created_at: datetime | None = None
+
+
+class StoredFile(BaseModel):
+    """A file of an image, as its clients see it."""
+
+    filename: str = Field(description="The name under which it is stored.", examples=["example.jpg"])
+    content_type: str = Field(description="The type found in its bytes.", examples=["image/jpeg"])
+    size: int = Field(description="Its bytes.", examples=[337440])
+    sha256: str = Field(description="The SHA-256 of its bytes, in hexadecimal.")
+    width: int = Field(description="The picture's width in pixels, as it is shown.")
+    height: int = Field(description="The picture's height in pixels, as it is shown.")
+    created_at: datetime = Field(description="When it was stored.")
+    url: str = Field(description="Where its bytes are.", examples=["/media/1/example.jpg"])
+
+
+class StoredFiles(RootModel[list[StoredFile]]):
+    """The files of an image, by their names."""
 
 
 class ErrorDetail(BaseModel):

@@ -1,44 +1,73 @@
 """Storing an upload: the bytes first, the row that makes them exist last."""
 
-import asyncio
-from collections.abc import AsyncIterable, Coroutine
-from typing import Any
-
-from kt_images.database import attachments
+from kt_images.completion import to_the_end
+from kt_images.database import attachments, images
 from kt_images.database.pool import Pool
-from kt_images.errors import InvalidRequestError
-from kt_images.files import pictures
+from kt_images.errors import DuplicateError, UnavailableError
 from kt_images.files.pictures import Picture
 from kt_images.files.store import Received, Store
-from kt_images.models import Attachment
+from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
 
 
-async def store(
-    pool: Pool,
-    files: Store,
-    image_id: int,
-    filename: str,
-    pieces: AsyncIterable[bytes],
-    max_size: int,
-    max_pixels: int,
+async def attach(
+    pool: Pool, files: Store, received: Received, picture: Picture, image_id: int, filename: str
 ) -> Attachment:
-    """Store the bytes as the image's attachment `filename`, in the place of one of that name.
+    """Store the received file as the image's attachment `filename`, in the place of one of that name.
 
-    Nothing is stored unless all of it is: the bytes are on disk under a key of their own before the row names it.
-    Raises ImageNotFoundError, TooLargeError, UnsupportedMediaTypeError, DiskFullError, and InvalidRequestError for an
-    empty or damaged picture.
+    A client that leaves meanwhile changes nothing: a file that was kept gets its row. Raises ImageNotFoundError,
+    DiskFullError, UnavailableError.
     """
-    async with files.receive(pieces, max_size) as received:
-        if not received.size:
-            raise InvalidRequestError("The file is empty")
-        picture = await asyncio.to_thread(pictures.inspect, received.path, max_pixels)
-        return await _to_the_end(_keep(pool, files, image_id, filename, received, picture))
+    return await to_the_end(_attach(pool, files, received, picture, image_id, filename))
 
 
-async def _keep(
-    pool: Pool, files: Store, image_id: int, filename: str, received: Received, picture: Picture
+async def create(
+    pool: Pool, files: Store, received: Received, picture: Picture, new: NewImage, on_duplicate: OnDuplicate
+) -> tuple[Image, bool]:
+    """Store a new image with the received file; return it, and whether it is new.
+
+    When an image has these bytes already, `on_duplicate` decides: there are two, or DuplicateError is raised, or that
+    image gets the tags. Also raises InvalidRequestError for too many of them, DiskFullError, UnavailableError.
+    """
+    return await to_the_end(_create(pool, files, received, picture, new, on_duplicate))
+
+
+async def _attach(
+    pool: Pool, files: Store, received: Received, picture: Picture, image_id: int, filename: str
 ) -> Attachment:
-    attachment = Attachment(
+    attachment = await _keep(files, received, picture, image_id, filename)
+    try:
+        await attachments.put(pool, attachment)
+    except UnavailableError:
+        # The row may have been written all the same. If that cannot be known, the file stays for the collector.
+        if not await attachments.names(pool, attachment.object_key):
+            raise
+    return attachment
+
+
+async def _create(
+    pool: Pool, files: Store, received: Received, picture: Picture, new: NewImage, on_duplicate: OnDuplicate
+) -> tuple[Image, bool]:
+    attachment = None
+    try:
+        async with pool.transaction() as connection:
+            if on_duplicate is not OnDuplicate.CREATE:
+                twin = await attachments.lock_twin(connection, received.sha256)
+                if twin and on_duplicate is OnDuplicate.REJECT:
+                    raise DuplicateError(twin)
+                if twin:
+                    more = ImageChanges.model_validate({"add_tags": new.tags})
+                    return await images.change(connection, twin, more), False
+            image = await images.create(connection, new)
+            attachment = await _keep(files, received, picture, image.image_id, image.filename)
+            await attachments.put(connection, attachment)
+    except UnavailableError:
+        if not attachment or not await attachments.names(pool, attachment.object_key):
+            raise
+    return image, True
+
+
+async def _keep(files: Store, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
+    return Attachment(
         image_id=image_id,
         filename=filename,
         object_key=await files.keep(received, image_id, picture.extension),
@@ -48,15 +77,3 @@ async def _keep(
         width=picture.width,
         height=picture.height,
     )
-    await attachments.put(pool, attachment)
-    return attachment
-
-
-async def _to_the_end(step: Coroutine[Any, Any, Attachment]) -> Attachment:
-    """Run `step` whole even when its client leaves meanwhile: a file that was kept must get its row."""
-    task = asyncio.create_task(step)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -68,7 +68,7 @@ def test_killed_at_each_system_call_of_an_upload(points, dsn, uploads, cared_for
         f"killed at {len(expected) - len(missed)} of {len(expected)} calls, {acknowledged} acknowledged; {cared_for()}",
         end="",
     )
-    assert len(missed) <= len(expected) / 10, missed  # which calls are made depends a little on time
+    assert len(missed) <= len(expected) / 5, missed  # which calls are made depends a little on time
 
 
 def test_killed_at_random_under_load(dsn, uploads, cared_for, thorough):

@@ -147,7 +147,7 @@ def test_a_damaged_archive_restores_nothing(tar, empty, tmp_path, damage):
 
 
 def test_a_damaged_store_is_not_backed_up_in_silence(tar, dsn, settings):
-    found = next(Store(settings.uploads_dir).objects())
+    found = next(one for one in Store(settings.uploads_dir).objects() if one.path.read_bytes() == PICTURES[1])
     found.path.write_bytes(b"\0" * found.path.stat().st_size)
     other = tar.with_name("other.tar")
     answer = command("backup", dsn, settings.uploads_dir, str(other))

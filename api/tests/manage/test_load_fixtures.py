@@ -95,7 +95,10 @@ def test_at_a_terminal_it_asks(fresh, typed, left):
 def test_an_upgrade_applies_what_is_missing_and_loses_nothing(fresh):
     assert load_fixtures(fresh, "--upgrade").stdout.splitlines() == [f"applied {name}" for name in ALL[1:]]
     ask(fresh, FILL)
-    ask(fresh, "drop index images_tags; delete from applied_fixtures where name = '02_create-index.sql'")
+    ask(
+        fresh,
+        "drop index images_tags, attachments_sha256; delete from applied_fixtures where name = '02_create-index.sql'",
+    )
     assert load_fixtures(fresh, "--upgrade").stdout.splitlines() == ["applied 02_create-index.sql"]
     assert load_fixtures(fresh, "--upgrade").stdout.splitlines() == ["the schema is up to date"]
     assert ask(fresh, "select count(*) from images") == [(2,)]

@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import os
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
 from yarl import URL
 
-from pictures import JPEG, drawn
+from pictures import JPEG, ROTATED, drawn
+from stored import stored_files
 
 PNG = drawn("PNG")
 
@@ -28,10 +30,6 @@ def form(content, field="image", filename="whatever.bin"):
 async def upload(client, content, name="a.png", field="image"):
     answer = await client.post(f"/images/1/attachment/{name}", data=form(content, field))
     return answer.status, await answer.text()
-
-
-def stored_files(settings):
-    return [name for _, _, names in os.walk(settings.uploads_dir) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +75,43 @@ async def test_an_image_has_several_files(image):
     await upload(image, JPEG.read_bytes(), "b")
     assert await (await image.get("/media/1/a")).read() == PNG
     assert await (await image.get("/media/1/b")).read() == JPEG.read_bytes()
+
+
+async def test_the_files_of_an_image_are_listed_by_name_with_what_was_found_in_them(image):
+    assert await (await image.get("/images/1/attachments")).json() == []
+    before = datetime.now(UTC)
+    for name, content in (("b ü.jpg", JPEG.read_bytes()), ("a", PNG), ("B", drawn("JPEG", exif=ROTATED))):
+        await upload(image, content, name)
+    files = await (await image.get("/images/1/attachments")).json()
+    keys = ["filename", "content_type", "size", "sha256", "width", "height", "created_at", "url"]
+    assert [list(file) for file in files] == [keys] * 3
+    created = [datetime.fromisoformat(file.pop("created_at")) for file in files]
+    assert all(before - timedelta(seconds=1) < when < datetime.now(UTC) + timedelta(seconds=1) for when in created)
+    assert [(file["filename"], file["width"], file["height"]) for file in files] == [
+        ("B", 30, 40), ("a", 40, 30), ("b ü.jpg", 512, 600)
+    ]  # fmt: skip
+    assert files[1] == {
+        "filename": "a", "content_type": "image/png", "size": len(PNG), "sha256": hashlib.sha256(PNG).hexdigest(),
+        "width": 40, "height": 30, "url": "/media/1/a",
+    }  # fmt: skip
+    for file in files:
+        answer = await image.get(URL(file["url"], encoded=True))
+        assert hashlib.sha256(await answer.read()).hexdigest() == file["sha256"]
+
+
+async def test_an_image_that_is_not_there_has_no_list_of_files(image):
+    answer = await image.get("/images/22/attachments")
+    assert (answer.status, await answer.json()) == (404, {"error": "Image <22> is not found"})
+
+
+async def test_a_deleted_file_is_gone_and_cannot_be_deleted_again(image):
+    await upload(image, PNG, "a")
+    await upload(image, PNG, "b")
+    assert (await image.delete("/images/1/attachment/a")).status == 204
+    for method, url in (("DELETE", "/images/1/attachment/a"), ("GET", "/images/1/attachment/a"), ("GET", "/media/1/a")):
+        assert (await image.request(method, url)).status == 404
+    assert (await image.delete("/images/22/attachment/a")).status == 404
+    assert [file["filename"] for file in await (await image.get("/images/1/attachments")).json()] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +296,7 @@ async def test_a_client_that_has_the_bytes_is_not_sent_them_again(image):
 @pytest.mark.parametrize("damage", ["removed", "cut", "link", "fifo"])
 async def test_a_damaged_file_is_never_served(image, settings, damage):
     await upload(image, PNG)
-    (stored,) = (path for path in settings.uploads_dir.rglob("*") if path.is_file())
+    (stored,) = (settings.uploads_dir / "objects").rglob("*.png")
     if damage == "cut":
         stored.write_bytes(PNG[:-1])
     else:

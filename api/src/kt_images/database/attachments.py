@@ -18,9 +18,27 @@ UPSERT = """
         sha256 = excluded.sha256, width = excluded.width, height = excluded.height, created_at = now()
 """
 
-SELECT = """
-    select image_id, filename, object_key, content_type, size, sha256, width, height, created_at
-    from attachments where image_id = %(image_id)s and filename = %(filename)s
+COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
+
+SELECT = f"select {COLUMNS} from attachments where image_id = %(image_id)s and filename = %(filename)s"
+
+# By code point: the order of names does not depend on the database's locale.
+SELECT_ALL = f"""select {COLUMNS} from attachments where image_id = %(image_id)s order by filename collate "C" """
+
+DELETE = "delete from attachments where image_id = %(image_id)s and filename = %(filename)s returning image_id"
+
+SELECT_KEY = "select image_id from attachments where object_key = %(object_key)s"
+
+# Held to the end of the transaction: who uploads the same bytes at the same time waits for it.
+LOCK_BYTES = "select pg_advisory_xact_lock(hashtextextended(%(sha256)s, 0))"
+
+# Its image cannot be deleted before the end of the transaction.
+SELECT_TWIN = """
+    select image_id from attachments join images using (image_id)
+    where sha256 = %(sha256)s
+    order by image_id
+    limit 1
+    for key share of images
 """
 
 NAMED = "select object_key from attachments where object_key = any(%(keys)s)"
@@ -42,7 +60,7 @@ RESTORE = """
 """
 
 
-async def put(pool: Pool, attachment: Attachment) -> None:
+async def put(pool: Pool | Connection, attachment: Attachment) -> None:
     """Store the row, in the place of one of the same name. Raises ImageNotFoundError."""
     try:
         await pool.query(UPSERT, attachment.model_dump())
@@ -86,3 +104,26 @@ async def restore(connection: Connection, rows: Sequence[Attachment]) -> None:
         await connection.query(RESTORE, {"rows": Json([row.model_dump(mode="json") for row in rows])})
     except psycopg2.IntegrityError as error:
         raise InvalidRequestError("The attachments contradict each other or the images") from error
+
+
+async def read_all(pool: Pool, image_id: int) -> list[Attachment]:
+    """Return the image's attachments by filename; none for an image that is not there."""
+    return [Attachment.model_validate(row) for row in await pool.query(SELECT_ALL, {"image_id": image_id})]
+
+
+async def names(pool: Pool, object_key: str) -> bool:
+    """Tell whether an attachment has the file of this key."""
+    return bool(await pool.query(SELECT_KEY, {"object_key": object_key}))
+
+
+async def lock_twin(connection: Connection, sha256: str) -> int | None:
+    """Return the first image that has these bytes, None if there is none, and keep that so until the end."""
+    await connection.query(LOCK_BYTES, {"sha256": sha256})
+    rows = await connection.query(SELECT_TWIN, {"sha256": sha256})
+    return rows[0].image_id if rows else None
+
+
+async def delete(pool: Pool, image_id: int, filename: str) -> None:
+    """Delete the attachment; its file is the collector's. Raises AttachmentNotFoundError."""
+    if not await pool.query(DELETE, {"image_id": image_id, "filename": filename}):
+        raise AttachmentNotFoundError

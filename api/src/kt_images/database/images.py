@@ -45,7 +45,7 @@ RESTORE = """
 GO_ON_AFTER = "select setval(pg_get_serial_sequence('images', 'image_id'), %(last)s)"
 
 
-async def create(pool: Pool, image: NewImage) -> Image:
+async def create(pool: Pool | Connection, image: NewImage) -> Image:
     """Store a new image; return it with its id."""
     rows = await pool.query(INSERT, image.model_dump())
     return Image.model_validate(rows[0])
@@ -56,7 +56,7 @@ async def read(pool: Pool, image_id: int) -> Image:
     return _the_image(await pool.query(SELECT, {"image_id": image_id}), image_id)
 
 
-async def change(pool: Pool, image_id: int, changes: ImageChanges) -> Image:
+async def change(pool: Pool | Connection, image_id: int, changes: ImageChanges) -> Image:
     """Change the image in one statement; return it as it now is.
 
     Raises ImageNotFoundError, and InvalidRequestError when it would have too many tags.

@@ -36,8 +36,10 @@ async def _run(settings: Settings, place: str) -> int:
     store = Store(settings.uploads_dir)
     store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn, _output(place) as file:
-        async with Pool(dsn, 1, command.LIMITS) as pool, Snapshot.open(pool) as snapshot:
-            totals = await _write(snapshot, store, archive.Writer(file))
+        async with Pool(dsn, 1, command.LIMITS) as pool:
+            await command.enter(pool, store)
+            async with Snapshot.open(pool) as snapshot:
+                totals = await _write(snapshot, store, archive.Writer(file))
     print("{images:,} images, {attachments:,} files, {bytes:,} bytes".format_map(totals), file=sys.stderr)
     return 0
 

@@ -104,6 +104,7 @@ async def _run(settings: Settings, report: Report, deep: bool, repair: bool, gra
     store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         async with Pool(dsn, 2, command.LIMITS) as pool:
+            await command.enter(pool, store)
             await _check_rows(pool, store, report, deep)
             await _check_files(pool, store, report, repair, grace)
     return report.end()

@@ -8,8 +8,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from kt_images.base_settings import Settings, read_settings
+from kt_images.database import stores
 from kt_images.database.connection import Limits
+from kt_images.database.pool import Pool
 from kt_images.errors import KtImagesError
+from kt_images.files.store import Store
 
 # A command takes as long as it takes; waiting for a lock that somebody holds does not.
 LIMITS = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
@@ -29,6 +32,17 @@ def settings(arguments: argparse.Namespace) -> Settings:
     names = ("postgres_dsn", "database_dir", "uploads_dir")
     given = [(f"--{name}", value) for name in names if (value := getattr(arguments, name))]
     return read_settings([word for flag in given for word in flag])
+
+
+async def enter(pool: Pool, store: Store) -> None:
+    """See that store and database belong together; a new store becomes that of a database that has none.
+
+    Raises OtherStoreError, UnavailableError.
+    """
+    if (known := await stores.known(pool)) is None:
+        await stores.remember(pool, store.claim())
+        known = await stores.known(pool)
+    store.enter(known or "")
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:

@@ -5,7 +5,6 @@ with their SHA-256, before the one transaction with all rows is committed: until
 what fails leaves nothing behind but files for the collector.
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,13 +37,15 @@ def _input(place: str) -> IO[bytes]:
 
 async def _run(settings: Settings, place: str) -> int:
     with _input(place) as file, embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
-        async with Pool(dsn, 1, command.LIMITS) as pool, pool.transaction() as connection:
-            if not await images.are_none(connection):
-                raise InvalidRequestError("The database holds images; only an empty one can be restored to")
-            await attachments.prevent_removal(connection)
+        async with Pool(dsn, 1, command.LIMITS) as pool:
             store = Store(settings.uploads_dir)
-            await asyncio.to_thread(store.open)
-            totals = await _Restoration(connection, store).take(file)
+            store.open()
+            await command.enter(pool, store)
+            async with pool.transaction() as connection:
+                if not await images.are_none(connection):
+                    raise InvalidRequestError("The database holds images; only an empty one can be restored to")
+                await attachments.prevent_removal(connection)
+                totals = await _Restoration(connection, store).take(file)
     print("{images:,} images, {attachments:,} files, {bytes:,} bytes".format_map(totals))
     return 0
 

@@ -1,5 +1,6 @@
 """What all views share: strict arguments, and one kind of error for whatever a client sends."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,8 @@ from pydantic import BaseModel
 
 from kt_images.base_settings import Settings
 from kt_images.database.pool import Pool
-from kt_images.errors import InvalidRequestError, UnsupportedMediaTypeError
+from kt_images.errors import InvalidRequestError, StalledError, UnsupportedMediaTypeError
+from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.views import keys, problems
 
@@ -61,18 +63,32 @@ class View(PydanticView):
     def store(self) -> Store:
         return self.request.app[keys.STORE]
 
+    @property
+    def pictures(self) -> Pictures:
+        return self.request.app[keys.PICTURES]
+
     async def _iter(self) -> web.StreamResponse:
         method = self.request.method.lower()
         if method in self._json and self.request.content_type != JSON:
             raise UnsupportedMediaTypeError
         self._refuse_bad_query(self._parameters.get(method, []))
         try:
+            if method in self._json:
+                await self._receive()
             response: web.StreamResponse = await super()._iter()
         except UNREADABLE as error:
             if self.entered:
                 raise  # the same exception out of a handler is a fault of ours
             raise InvalidRequestError("The body is not a JSON object in UTF-8") from error
         return response
+
+    async def _receive(self) -> None:
+        """Have the body come in time; aiohttp keeps it for who reads it next."""
+        try:
+            async with asyncio.timeout(self.settings.body_timeout):
+                await self.request.read()
+        except TimeoutError:
+            raise StalledError from None
 
     def _refuse_bad_query(self, known: list[str]) -> None:
         url = self.request.rel_url

@@ -35,16 +35,17 @@ CONTENT = {
     ("/media/{image_id}/{filename}", "get", "206"): _BYTES,
 }
 
+_FILE = {"image": {"type": "string", "format": "binary", "description": "The file."}}
+_TAGS = {"tags": {"type": "array", "items": {"type": "string"}, "description": "The image's tags, each a part."}}
+
+
+def _form(**fields: Any) -> dict[str, Any]:
+    return {"multipart/form-data": {"schema": {"type": "object", "required": ["image"], "properties": fields}}}
+
+
 BODIES = {
-    ("/images/{image_id}/attachment/{filename}", "post"): {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image"],
-                "properties": {"image": {"type": "string", "format": "binary", "description": "The file."}},
-            }
-        }
-    }
+    ("/images/upload", "post"): _form(**_FILE, **_TAGS),
+    ("/images/{image_id}/attachment/{filename}", "post"): _form(**_FILE),
 }
 
 # Answers that a view need not declare.
@@ -54,11 +55,18 @@ ALWAYS = {
     "503": "The database or the store is not reachable now, or busy.",
     "504": "The database took longer than the statement timeout.",
 }
-WITH_JSON_BODY = {"413": "The body is too large.", "415": "The body is not sent as application/json."}
-DESCRIPTIONS = {"404": "There is no such image or attachment."}
+WITH_JSON_BODY = {
+    "408": "The body did not come in time.",
+    "413": "The body is too large.",
+    "415": "The body is not sent as application/json.",
+}
+DESCRIPTIONS = {"404": "There is no such image or attachment.", "408": "The body did not come in time."}
 
 HEADERS = {
     "201": {"Location": "The URL of what was made."},
+    "206": {"Content-Range": "Which bytes of how many."},
+    "304": {"ETag": "The version that the client has."},
+    "409": {"Location": "The URL of the image that is in the way."},
     "302": {"Location": "The URL of the bytes."},
     "503": {"Retry-After": "Seconds to wait before another try."},
 }

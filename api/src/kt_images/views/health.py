@@ -1,5 +1,7 @@
 """/healthz and /readyz: for whoever watches over the service."""
 
+import asyncio
+
 from aiohttp_pydantic.oas.typing import r200, r503
 from pydantic import BaseModel, Field
 
@@ -47,7 +49,7 @@ class ReadyView(View):
         except KtImagesError:
             unreachable.append("database")
         try:
-            self.store.check()
+            await asyncio.to_thread(self.store.check)
         except UnavailableError:
             unreachable.append("store")
         if unreachable:

@@ -1,32 +1,58 @@
 """/media/{image_id}/{filename}: the bytes of a file."""
 
 import asyncio
+from dataclasses import dataclass
+from hashlib import sha256
 from http import HTTPMethod, HTTPStatus
-from io import FileIO
-from typing import Union
+from io import BytesIO
+from typing import Annotated, BinaryIO, Union
 
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r416
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from kt_images.database import attachments
-from kt_images.models import Error, ImageId
+from kt_images.errors import DamagedStoreError
+from kt_images.files import thumbnails
+from kt_images.models import Attachment, Error, ImageId
+from kt_images.views import digests, keys
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
 from kt_images.views.conditions import client_has, wanted_part
+from kt_images.views.problems import ValidationFailedError, detail
 
 # Sent in one go, within a deadline.
 PIECE = 2**20
-# How long a client may take for a piece: some 17 KB/s.
-PIECE_SECONDS = 60.0
+
+Width = Annotated[
+    str,
+    Field(
+        description="A smaller picture, at most that wide: one of the widths of the setting THUMBNAIL_WIDTHS.",
+        json_schema_extra={"type": "integer"},
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is to be sent, out of a file of the store, named by its key, or out of memory."""
+
+    content_type: str
+    size: int
+    sha256: str
+    source: str | bytes
 
 
 class MediaView(View):
     """The bytes of a file."""
 
     async def get(
-        self, image_id: ImageId, filename: AttachmentName, /
+        self, image_id: ImageId, filename: AttachmentName, /, width: Width | SkipJsonSchema[None] = None
     ) -> Union[r200, r206, r304, r404[Error], r412[Error], r416[Error]]:
-        """Download or view a file.
+        """Download or view a file, or a smaller picture of it.
+
+        A file that is not wider than `width` is answered as it is; smaller pictures are WebP, without any metadata.
 
         Status Codes:
             200: The bytes.
@@ -35,23 +61,61 @@ class MediaView(View):
             412: The file is another than the header If-Match asked for.
             416: The file has no such bytes.
         """
+        widest = self._allowed(width)
         attachment = await attachments.read(self.pool, image_id, filename)
-        # The name may get another file: a cache asks each time, and mostly gets a 304.
-        headers = {"ETag": f'"{attachment.sha256}"', "Cache-Control": "no-cache"}
-        if client_has(self.request, attachment.sha256):
-            return web.Response(status=304, headers=headers)
-        part = wanted_part(self.request, attachment.sha256, attachment.size)
-        headers |= {"Content-Type": attachment.content_type, "Accept-Ranges": "bytes"}
-        with await asyncio.to_thread(self.store.open_object, attachment.object_key, attachment.size) as file:
-            return await _send(self.request, file, attachment.size, part, headers)
+        try:
+            return await self._answer(attachment, widest)
+        except DamagedStoreError:
+            latest = await attachments.read(self.pool, image_id, filename)
+            if latest.object_key == attachment.object_key:
+                raise
+            return await self._answer(latest, widest)  # it was replaced between the two looks
 
     head = get
 
+    def _allowed(self, width: str | None) -> int | None:
+        allowed = {str(one): one for one in self.settings.thumbnail_widths}
+        if width is not None and width not in allowed:
+            raise ValidationFailedError([detail("query string", ["width"], f"One of: {', '.join(allowed)}")])
+        return allowed[width] if width else None
+
+    async def _answer(self, attachment: Attachment, widest: int | None) -> web.StreamResponse:
+        content = await self._content(attachment, widest)
+        # The name may get another file: a cache asks each time, and mostly gets a 304.
+        headers = {
+            "ETag": f'"{content.sha256}"',
+            "Repr-Digest": digests.header(content.sha256),
+            "Cache-Control": "no-cache",
+        }
+        if client_has(self.request, content.sha256):
+            return web.Response(status=304, headers=headers)
+        headers |= {"Content-Type": content.content_type, "Accept-Ranges": "bytes"}
+        if self.settings.accel_location and isinstance(content.source, str):
+            # The proxy in front sends the bytes, and looks at ranges.
+            return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.source})
+        part = wanted_part(self.request, content.sha256, content.size)
+        with await self._open(content) as file:
+            return await _send(self.request, file, content.size, part, headers, self.settings.send_timeout)
+
+    async def _content(self, attachment: Attachment, widest: int | None) -> Content:
+        if widest is None or attachment.width <= widest:
+            return Content(attachment.content_type, attachment.size, attachment.sha256, attachment.object_key)
+        small = await self.request.app[keys.THUMBNAILS].get(attachment, widest)
+        return Content(thumbnails.CONTENT_TYPE, len(small), sha256(small).hexdigest(), small)
+
+    async def _open(self, content: Content) -> BinaryIO:
+        if isinstance(content.source, bytes):
+            return BytesIO(content.source)
+        return await asyncio.to_thread(self.store.open_object, content.source, content.size)
+
 
 async def _send(
-    request: web.Request, file: FileIO, size: int, part: range | None, headers: dict[str, str]
+    request: web.Request, file: BinaryIO, size: int, part: range | None, headers: dict[str, str], patience: float
 ) -> web.StreamResponse:
-    """Send the file, or a part of it, from the disk to the socket without a detour through this process."""
+    """Send the file, or a part of it, from the disk to the socket without a detour through this process.
+
+    The connection breaks when the client takes longer than `patience` seconds for a piece.
+    """
     response = web.StreamResponse(headers=headers)
     if part:
         response.set_status(HTTPStatus.PARTIAL_CONTENT)
@@ -63,7 +127,7 @@ async def _send(
         for start in range(sent.start, sent.stop, PIECE):
             if request.transport is None:
                 raise ConnectionResetError
-            async with asyncio.timeout(PIECE_SECONDS):
+            async with asyncio.timeout(patience):
                 count = min(PIECE, sent.stop - start)
                 await asyncio.get_running_loop().sendfile(request.transport, file, start, count)
     return response

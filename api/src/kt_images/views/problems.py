@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.NotFoundError, HTTPStatus.NOT_FOUND),
     (errors.InvalidRequestError, HTTPStatus.BAD_REQUEST),
+    (errors.StalledError, HTTPStatus.REQUEST_TIMEOUT),
+    (errors.DuplicateError, HTTPStatus.CONFLICT),
     (errors.PreconditionFailedError, HTTPStatus.PRECONDITION_FAILED),
     (errors.UnsatisfiableRangeError, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     (errors.DamagedStoreError, HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -26,6 +28,7 @@ STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (errors.UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.SchemaError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.OtherStoreError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.TooSlowError, HTTPStatus.GATEWAY_TIMEOUT),
     (errors.DiskFullError, HTTPStatus.INSUFFICIENT_STORAGE),
 )
@@ -92,6 +95,8 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         response = answer(status_of(error), str(error), getattr(error, "details", None))
         if isinstance(error, errors.UnsatisfiableRangeError):
             response.headers["Content-Range"] = f"bytes */{error.size}"
+        if isinstance(error, errors.DuplicateError):
+            response.headers["Location"] = f"/images/{error.image_id}"
         if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.exception("%s %s", request.method, request.rel_url.raw_path)
         return response

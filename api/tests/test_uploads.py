@@ -1,0 +1,91 @@
+"""A file and its row: what is told to the client when the database's answer is lost."""
+
+import os
+
+import aiohttp
+import pytest
+
+from kt_images.database import attachments
+from kt_images.database.connection import Connection
+from kt_images.errors import UnavailableError
+from pictures import drawn
+
+PNG = drawn("PNG")
+CALLS = [("/images/upload", "commit"), ("/images/1/attachment/a", attachments.UPSERT)]
+
+
+@pytest.fixture
+async def image(client):
+    await client.post("/images", json={"filename": "example.jpg"})
+    return client
+
+
+async def upload(client, url):
+    form = aiohttp.FormData()
+    form.add_field("image", PNG, filename="a")
+    answer = await client.post(url, data=form)
+    return answer.status
+
+
+def files(settings):
+    return [name for _, _, names in os.walk(settings.uploads_dir / "objects") for name in names]
+
+
+def broken(monkeypatch, statement, happens, then_gone=False):
+    """Have the connection break at the statement, after it happened or before; `then_gone`: and all that follow."""
+    original, state = Connection.query, {"broken": False}
+
+    async def query(self, sql, parameters=None):
+        if sql == statement and not state["broken"]:
+            state["broken"] = True
+            if happens:
+                await original(self, sql, parameters)
+            self.close()
+            raise UnavailableError
+        if state["broken"] and then_gone:
+            raise UnavailableError
+        return await original(self, sql, parameters)
+
+    monkeypatch.setattr(Connection, "query", query)
+
+
+@pytest.mark.parametrize(("url", "statement"), CALLS)
+async def test_a_row_that_was_written_though_the_answer_was_lost_is_acknowledged(image, monkeypatch, url, statement):
+    broken(monkeypatch, statement, happens=True)
+    assert await upload(image, url) in {200, 201}
+    image_id = 2 if "upload" in url else 1
+    assert await (await image.get(f"/media/{image_id}/a")).read() == PNG
+
+
+@pytest.mark.parametrize(("url", "statement"), CALLS)
+async def test_a_row_that_was_not_written_is_not_acknowledged_and_its_file_is_left_to_the_collector(
+    image, settings, monkeypatch, url, statement
+):
+    broken(monkeypatch, statement, happens=False)
+    assert await upload(image, url) == 503
+    assert len(files(settings)) == 1
+    assert (await (await image.get("/images")).json())[-1]["totalImages"] == 1
+    assert await (await image.get("/images/1/attachments")).json() == []
+    assert await upload(image, url) in {200, 201}
+
+
+@pytest.mark.parametrize(("url", "statement"), CALLS)
+async def test_what_cannot_be_known_is_not_acknowledged_and_the_file_stays(
+    image, settings, monkeypatch, url, statement
+):
+    with monkeypatch.context() as outage:
+        broken(outage, statement, happens=True, then_gone=True)
+        assert await upload(image, url) == 503
+    assert len(files(settings)) == 1
+    image_id = 2 if "upload" in url else 1
+    assert await (await image.get(f"/media/{image_id}/a")).read() == PNG
+
+
+async def test_an_upload_without_an_answer_can_be_repeated(image, settings, monkeypatch):
+    url = "/images/upload?on_duplicate=merge_tags"
+    with monkeypatch.context() as outage:
+        broken(outage, "commit", happens=True, then_gone=True)
+        assert await upload(image, url) == 503
+    assert await upload(image, url) == 200
+    assert (await (await image.get("/images")).json())[-1]["totalImages"] == 2
+    assert len(files(settings)) == 1
