@@ -18,8 +18,8 @@ test: $(venv)/dev lint ## Check the code's form, then run all tests
 slow: $(venv)/dev ## Run the tests that take minutes
 	@$(venv)/bin/pytest api -m slow
 
-faults: $(venv)/dev ## The long form of the tests of crashes and restarts
-	@KT_TEST_ROUNDS=50 $(venv)/bin/pytest api/tests/database api/tests/views/test_listing.py
+faults: $(venv)/dev ## Kill, trace, starve and restart, for half an hour; needs strace and the right to mount
+	@KT_TEST_ROUNDS=50 KT_IMAGES_FAULTS=all $(venv)/bin/pytest -s -v api/tests/faults api/tests/database api/tests/views/test_listing.py
 
 lint: $(venv)/dev ## ruff, mypy and the direction of imports
 	@$(venv)/bin/ruff check $(sources)

@@ -1,5 +1,6 @@
 """Everything real: a PostgreSQL of the tests' own, a server on a free port, files in a temporary folder."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psycopg2
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -47,6 +49,30 @@ async def dsn(server_dsn: str) -> str:
     await connection.query("truncate images, store restart identity cascade")
     connection.close()
     return server_dsn
+
+
+@pytest.fixture
+def new_database(server_dsn: str) -> Callable[[str], str]:
+    """Make another database with our schema, anew where it is there; give its DSN."""
+
+    def make(name: str) -> str:
+        admin = psycopg2.connect(server_dsn)
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(f"drop database if exists {name} with (force)")
+            cursor.execute(f"create database {name}")
+        admin.close()
+        made = server_dsn.replace("dbname=postgres", f"dbname={name}")
+        asyncio.run(_upgrade(made))
+        return made
+
+    return make
+
+
+async def _upgrade(dsn: str) -> None:
+    connection = await Connection.open(dsn, Limits())
+    await schema.upgrade(connection)
+    connection.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 
+from kt_images.database import embedded
 from pictures import drawn
 
 
@@ -144,22 +145,19 @@ def test_a_database_without_the_schema_stops_the_start_and_names_the_command(whe
 
 
 def test_without_its_database_it_says_so_and_serves_as_soon_as_it_is_there(where, folder):
-    from kt_images.database import embedded  # noqa: PLC0415 (this test's own server)
-
     data = folder / "late"
     with embedded.running(data) as dsn:
-        pass
+        subprocess.run(
+            [sys.executable, "-m", "kt_images.manage.load_fixtures", "--upgrade"],
+            env={**os.environ, "POSTGRES_DSN": dsn}, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
     with service(where, "--postgres_dsn", dsn) as running:
         assert running.call("/healthz") == (200, {"status": "ok"})
         assert running.call("/readyz") == (503, {"error": "Not reachable: database"})
         status, body = running.call("/images")
         assert status == 503
         assert "try again" in body["error"]
-        with embedded.running(data) as dsn:
-            subprocess.run(
-                [sys.executable, "-m", "kt_images.manage.load_fixtures", "--upgrade"],
-                env={**os.environ, "POSTGRES_DSN": dsn}, check=True, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+        with embedded.running(data):
             assert running.call("/readyz") == (200, {"status": "ok"})
             assert running.call("/images", {"filename": "a.jpg"})[0] == 201
             assert running.end() == 0
@@ -179,3 +177,24 @@ def test_a_file_comes_back_byte_for_byte_whole_and_in_part(where, dsn):
         part = urllib.request.Request(f"{running.url}/media/1/a.bmp", headers={"Range": "bytes=1000-1999999"})
         with urllib.request.urlopen(part) as some:
             assert some.read() == picture[1000:2000000]
+
+
+def test_a_database_that_comes_late_and_without_the_schema_ends_the_service_with_1(where, folder):
+    data = folder / "bare"
+    with embedded.running(data) as dsn:
+        pass
+    with service(where, "--postgres_dsn", dsn) as running, embedded.running(data):
+        assert running.process.wait(20) == 1
+        assert "load_fixtures --upgrade" in running.process.stderr.read()
+
+
+def test_two_services_on_one_folder_are_on_one_database_and_outlive_each_other(where):
+    with service(where) as first, service(where) as second:
+        assert first.call("/images", {"filename": "a.jpg"})[0] == 201
+        assert second.call("/images/1")[0] == 200
+        assert first.end() == 0
+        deadline = time.monotonic() + 20
+        while second.call("/images/1")[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert second.end() == 0

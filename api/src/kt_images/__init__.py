@@ -3,11 +3,14 @@
 client --> application --> views --> uploads --> database --> PostgreSQL
                              |          `------> files    --> disk
                              `-----------------> both
-shell  --> manage --> database           shell --> cli --> HTTP
+application --> collector --> database | files
+shell  --> manage --> all of these but the views      shell --> cli --> HTTP
 
-application    the routes, and what is opened and closed
+application    the routes
+lifecycle      what is opened at the start and closed at the end
 views          HTTP in, HTTP out
 uploads        the one step that needs both floors below, in order
+collector      the removal of files that no row names any more
 database       PostgreSQL: connections, schema, images, the stream of a list, attachments
 files          the store, what is in a picture, and smaller pictures
 fixtures       the schema, as SQL

@@ -10,10 +10,11 @@ from aiohttp import web
 from uvloop import new_event_loop
 from yarl import URL
 
-from kt_images.application import FAILURES, IN_FLIGHT, create_app
+from kt_images.application import IN_FLIGHT, create_app
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.connection import explained
-from kt_images.errors import KtImagesError
+from kt_images.errors import KtImagesError, UnavailableError
+from kt_images.lifecycle import FAILURES
 
 # Once nothing is in flight any more: for answers that are still on their way out.
 LAST_BYTES_SECONDS = 2.0
@@ -28,9 +29,6 @@ def main() -> None:
             runner.run(serve(settings))
     except KtImagesError as error:
         sys.exit(f"kt-images cannot start: {explained(error)}")
-    except OSError as error:
-        place = f"{settings.host}:{settings.port}"
-        sys.exit(f"kt-images cannot listen on {place}, --port and --host choose another: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -45,7 +43,11 @@ async def serve(settings: Settings) -> None:
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            place = f"{settings.host}:{settings.port}"
+            raise UnavailableError(f"Nothing can listen on {place}; --port and --host choose another") from error
         _greet(runner.addresses[0])
         await stop.wait()
         await site.stop()

@@ -1,23 +1,12 @@
-"""The application: its routes on one screen, and what it opens and closes."""
+"""The application: its routes and its middlewares, on one screen."""
 
 import asyncio
-import contextlib
-import logging
-import signal
-from collections.abc import AsyncIterator
 
 from aiohttp import web, web_server
 from aiohttp.typedefs import Handler
 
+from kt_images import lifecycle
 from kt_images.base_settings import Settings
-from kt_images.database import embedded, schema, stores
-from kt_images.database.connection import Connection, Limits, explained
-from kt_images.database.hosts import preferring_standbys
-from kt_images.database.pool import Pool
-from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
-from kt_images.files.pictures import Pictures
-from kt_images.files.store import Store
-from kt_images.files.thumbnails import Thumbnails
 from kt_images.views import documentation, keys, problems
 from kt_images.views.attachments import AttachmentsView, AttachmentView
 from kt_images.views.health import HealthView, ReadyView
@@ -25,11 +14,8 @@ from kt_images.views.images import ImagesView, ImageView
 from kt_images.views.media import MediaView
 from kt_images.views.uploads import UploadView
 
-logger = logging.getLogger(__name__)
-
 IMAGE_ID = "{image_id:[1-9][0-9]{0,18}}"
 FILENAME = "{filename:[^/]+}"
-RETRY_SECONDS = 1.0
 
 
 class InFlight:
@@ -57,8 +43,6 @@ class InFlight:
 
 
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
-# Why the service ended itself, for whoever started it.
-FAILURES = web.AppKey("failures", list[KtImagesError])
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -69,7 +53,8 @@ def create_app(settings: Settings) -> web.Application:
 
     in_flight = InFlight()
     app = web.Application(middlewares=[in_flight.middleware, problems.middleware])
-    app[IN_FLIGHT], app[FAILURES] = in_flight, []
+    app[IN_FLIGHT] = in_flight
+    app[lifecycle.FAILURES] = []
     app[keys.SETTINGS] = settings
     app[keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     for path, view in {
@@ -85,118 +70,9 @@ def create_app(settings: Settings) -> web.Application:
         app.router.add_route("*", path, view, expect_handler=problems.on_expect)
     documentation.setup(app)
     app.on_response_prepare.append(_be_safe)
-    app.cleanup_ctx.extend([_pictures, _store, _database])
+    app.cleanup_ctx.extend(lifecycle.CONTEXTS)
     return app
 
 
 async def _be_safe(_request: web.Request, response: web.StreamResponse) -> None:
     problems.make_safe(response)
-
-
-async def _pictures(app: web.Application) -> AsyncIterator[None]:
-    with Pictures(app[keys.SETTINGS].max_pixels) as app[keys.PICTURES]:
-        yield
-
-
-async def _store(app: web.Application) -> AsyncIterator[None]:
-    app[keys.STORE] = Store(app[keys.SETTINGS].uploads_dir)
-    app[keys.STORE].open()
-    app[keys.THUMBNAILS] = Thumbnails(app[keys.STORE], app[keys.PICTURES])
-    yield
-
-
-async def _database(app: web.Application) -> AsyncIterator[None]:
-    settings = app[keys.SETTINGS]
-    limits = Limits(
-        settings.connect_timeout, settings.acquire_timeout, settings.statement_timeout, settings.lock_timeout
-    )
-    async with _postgresql(settings) as dsn:
-        if not settings.postgres_dsn:
-            await _upgrade(dsn, limits)
-        async with (
-            Pool(dsn, settings.pool_size, limits) as app[keys.POOL],
-            Pool(dsn, settings.stream_pool_size, limits) as app[keys.STREAM_POOL],
-            _replicas(app, dsn, limits),
-        ):
-            try:
-                await _match(app[keys.POOL], app[keys.STORE])
-                waiting = None
-            except UnavailableError as error:
-                logger.warning("%s", explained(error))
-                waiting = asyncio.create_task(_wait_for(app))
-            yield
-            if waiting:
-                waiting.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _postgresql(settings: Settings) -> AsyncIterator[str]:
-    """Give the DSN of the settings, else that of an embedded server that is kept running."""
-    if settings.postgres_dsn:
-        yield settings.postgres_dsn
-        return
-    server = embedded.Embedded(settings.database_dir)
-    server.ensure()
-    keeping = asyncio.create_task(_keep_running(server))
-    try:
-        yield server.dsn
-    finally:
-        keeping.cancel()
-        await asyncio.to_thread(server.stop)
-
-
-async def _keep_running(server: embedded.Embedded) -> None:
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
-        try:
-            server.ensure()
-        except UnavailableError as error:
-            logger.error("%s", error)  # noqa: TRY400 (the sentence says it)
-
-
-@contextlib.asynccontextmanager
-async def _replicas(app: web.Application, dsn: str, limits: Limits) -> AsyncIterator[None]:
-    """Have images and lists read from the replicas, and from the primary while none of them answers."""
-    settings = app[keys.SETTINGS]
-    if not settings.postgres_replica_dsn:
-        app[keys.REPLICA_POOL], app[keys.REPLICA_STREAM_POOL] = app[keys.POOL], app[keys.STREAM_POOL]
-        yield
-        return
-    replicas = preferring_standbys(settings.postgres_replica_dsn)
-    async with (
-        Pool(replicas, settings.pool_size, limits, fallback=dsn) as app[keys.REPLICA_POOL],
-        Pool(replicas, settings.stream_pool_size, limits, fallback=dsn) as app[keys.REPLICA_STREAM_POOL],
-    ):
-        yield
-
-
-async def _upgrade(dsn: str, limits: Limits) -> None:
-    connection = await Connection.open(dsn, limits)
-    try:
-        await schema.upgrade(connection)
-    finally:
-        connection.close()
-
-
-async def _match(pool: Pool, store: Store) -> None:
-    """See that database, schema and store belong together. Raises SchemaError, OtherStoreError, UnavailableError."""
-    await schema.check(pool)
-    known = await stores.known(pool)
-    if known is None:
-        await stores.remember(pool, store.claim())
-        known = await stores.known(pool)
-    store.enter(known or "")
-
-
-async def _wait_for(app: web.Application) -> None:
-    """Take up service as soon as the database can be reached; end it when it is not the right one."""
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
-        try:
-            await _match(app[keys.POOL], app[keys.STORE])
-            return logger.warning("The database can be reached now")
-        except (SchemaError, OtherStoreError) as error:
-            app[FAILURES].append(error)
-            return signal.raise_signal(signal.SIGTERM)
-        except KtImagesError:
-            continue

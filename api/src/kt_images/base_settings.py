@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     lock_timeout: Seconds = Field(3, ge=0.001, description="Seconds that a statement may wait for a lock")
     max_upload_size: int = Field(256 * 2**20, ge=1, description="Bytes of one uploaded file at most")
     max_pixels: int = Field(100_000_000, ge=1, description="Pixels of one picture at most")
+    collect_interval: Seconds = Field(3600, ge=0, description="Seconds between two collections of files; 0: none")
+    collect_grace: Annotated[float, Field(allow_inf_nan=False)] = Field(
+        86400, ge=60, description="Seconds that a file without a row is left alone"
+    )
     body_timeout: Seconds = Field(30, ge=0.001, description="Seconds in which a body has to bring its next 16 KiB")
     thumbnail_widths: Widths = Field(
         (160, 320, 640, 1280), description="Widths of the smaller pictures that can be asked for, in pixels"

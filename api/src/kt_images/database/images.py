@@ -1,8 +1,10 @@
 """Images: their rows, one at a time. Lists are in `stream.py`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg2.errors
+from psycopg2.extras import Json
 
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
@@ -33,6 +35,15 @@ UPDATE = """
 
 DELETE = "delete from images where image_id = %(image_id)s returning image_id"
 
+# Reading goes on meanwhile.
+LOCK = "lock table images, attachments in exclusive mode"
+ANY = "select exists (select from images) as found"
+RESTORE = """
+    insert into images (image_id, filename, tags) overriding system value
+    select * from jsonb_to_recordset(%(rows)s) as row (image_id bigint, filename text, tags text[])
+"""
+GO_ON_AFTER = "select setval(pg_get_serial_sequence('images', 'image_id'), %(last)s)"
+
 
 async def create(pool: Pool | Connection, image: NewImage) -> Image:
     """Store a new image; return it with its id."""
@@ -61,6 +72,26 @@ async def delete(pool: Pool, image_id: int) -> None:
     """Delete the image, its attachments with it. Raises ImageNotFoundError."""
     if not await pool.query(DELETE, {"image_id": image_id}):
         raise ImageNotFoundError(image_id)
+
+
+async def are_none(connection: Connection) -> bool:
+    """Tell whether there is no image, and keep it so for everybody else until the end of the transaction."""
+    await connection.query(LOCK)
+    return not (await connection.query(ANY))[0].found
+
+
+async def restore(connection: Connection, rows: Sequence[Image]) -> None:
+    """Store images under the ids that they had. Raises InvalidRequestError where two have the same."""
+    try:
+        await connection.query(RESTORE, {"rows": Json([row.model_dump() for row in rows])})
+    except psycopg2.IntegrityError as error:
+        raise InvalidRequestError("The images contradict each other") from error
+
+
+async def go_on_after(connection: Connection, last: int) -> None:
+    """Have new images get ids above `last`."""
+    if last:
+        await connection.query(GO_ON_AFTER, {"last": last})
 
 
 def _the_image(rows: list[Any], image_id: int) -> Image:

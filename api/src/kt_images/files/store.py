@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from kt_images.completion import to_the_end
-from kt_images.errors import DamagedStoreError, DiskFullError, OtherStoreError, TooLargeError, UnavailableError
+from kt_images.errors import (
+    DamagedStoreError,
+    DiskFullError,
+    InvalidRequestError,
+    OtherStoreError,
+    TooLargeError,
+    UnavailableError,
+)
+from kt_images.files.walk import NAME, NOTICED, Found, files
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
@@ -51,6 +59,7 @@ class Store:
         self._root, self._marker = root, root / "store.json"
         self._objects, self._incoming = root / "objects", root / "incoming"
         self._id: str | None = None
+        self._lasting: set[Path] = set()  # the objects' folders that are known to outlive a power cut
 
     def open(self) -> None:
         """Make the folder. Raises UnavailableError when files cannot be written there."""
@@ -121,7 +130,13 @@ class Store:
 
     async def keep_as(self, received: Received, key: str) -> None:
         """Move the received file to the place of this key; what was there is replaced. Raises as `keep()`."""
-        await _in_thread(_move, received.path, self._objects / key)
+        await _in_thread(self._move, received.path, self._objects / key)
+
+    async def take_back(self, received: Received, key: str) -> None:
+        """Move the received file to the place that it once had. Raises InvalidRequestError for what is no key."""
+        if not (named := NAME.fullmatch(key)) or named["key"] != key:
+            raise InvalidRequestError("The store does not give files such names")
+        await self.keep_as(received, key)
 
     def read(self, key: str) -> bytes:
         """Return the bytes of this key. Blocks. Raises DamagedStoreError."""
@@ -136,6 +151,35 @@ class Store:
             raise DamagedStoreError
         return file
 
+    def objects(self) -> Iterator[Found]:
+        """Yield every file among the objects, whether a row names it or not. Blocks at each step."""
+        return files(self._objects)
+
+    def unfinished(self) -> Iterator[Found]:
+        """Yield every temporary file, those of uploads under way too. Blocks at each step."""
+        return files(self._incoming)
+
+    def notice(self, found: Found) -> None:
+        """Note on a file that it was seen without a row. Blocks."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(found.path, (NOTICED, NOTICED), follow_symlinks=False)
+
+    def remove(self, found: Found) -> None:
+        """Remove a file for good. Blocks."""
+        found.path.unlink(missing_ok=True)
+
+    def set_aside(self, found: Found) -> None:
+        """Move a file out of the way, below `quarantine/`, from where nothing is served. Blocks."""
+        root = self._objects.parent
+        target = root / "quarantine" / found.path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found.path.rename(target)
+
+    def digest(self, key: str, size: int) -> str:
+        """Return the SHA-256 of the file of this key. Blocks. Raises DamagedStoreError, and OSError for a bad disk."""
+        with self.open_object(key, size) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def _found_id(self) -> str:
         try:
             return str(json.loads(self._marker.read_bytes())["store_id"])
@@ -148,6 +192,16 @@ class Store:
             raise UnavailableError
         with _meaning():
             return os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o644)
+
+    def _move(self, source: Path, target: Path) -> None:
+        with _meaning():
+            if target.parent not in self._lasting or not target.parent.exists():
+                target.parent.mkdir(exist_ok=True)
+                # Whoever made it may not have come to this yet, or never will.
+                _sync_folder(target.parent.parent)
+                self._lasting.add(target.parent)
+            source.rename(target)
+            _sync_folder(target.parent)
 
     def _open(self, key: str) -> io.FileIO:
         try:
@@ -188,15 +242,6 @@ def _write(descriptor: int, piece: bytes, digest: "hashlib._Hash") -> None:
 def _sync(descriptor: int) -> None:
     with _meaning():
         os.fsync(descriptor)
-
-
-def _move(source: Path, target: Path) -> None:
-    with _meaning():
-        if not target.parent.exists():
-            target.parent.mkdir(exist_ok=True)
-            _sync_folder(target.parent.parent)
-        source.rename(target)
-        _sync_folder(target.parent)
 
 
 def _remove(path: Path) -> None:

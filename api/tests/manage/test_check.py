@@ -1,0 +1,150 @@
+"""The check as a process: what it finds, what it sets aside, and what it tells a machine."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from kt_images.files.store import Store
+from pictures import drawn
+
+PICTURES = [drawn("PNG", (n, n)) for n in (10, 11, 12)]
+
+
+@pytest.fixture
+async def store(client, settings):
+    """A store with three attachments of one image, a to c."""
+    await client.post("/images", json={"filename": "x"})
+    for name, picture in zip("abc", PICTURES, strict=True):
+        await client.post(f"/images/1/attachment/{name}", data={"image": BytesIO(picture)})
+    return Store(settings.uploads_dir)
+
+
+@pytest.fixture
+def check(store, settings):
+    def run(*arguments, **options):
+        environment = {
+            **os.environ,
+            "POSTGRES_DSN": settings.postgres_dsn,
+            "KT_IMAGES_UPLOADS_DIR": str(settings.uploads_dir),
+        }
+        command = [sys.executable, "-m", "kt_images.manage.check", *arguments]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.run(command, env=environment, text=True, check=False, **options)
+
+    return run
+
+
+def objects(store):
+    return sorted(found.path for found in store.objects())
+
+
+def problems(answer):
+    *found, totals = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert totals["problems"] == len(found)
+    return {(one["problem"], one["filename"], one["repaired"]) for one in found}
+
+
+def test_a_store_in_order(check):
+    for arguments in ((), ("--deep",), ("--repair", "--grace", "0")):
+        answer = check(*arguments)
+        assert (answer.returncode, answer.stdout, answer.stderr) == (0, "3 rows, 3 files: all is well\n", "")
+
+
+def test_what_is_wrong_is_named(store, check):
+    for name, path in zip("abc", objects(store), strict=True):
+        {"a": path.unlink, "b": lambda p=path: p.write_bytes(b"short"), "c": lambda: None}[name]()
+    path.with_name(f"1-{0:032x}.png").write_bytes(b"orphan")
+    path.with_name("thumbs.db").write_bytes(b"?")
+    (store._incoming / "half").write_bytes(b"h")
+    answer = check("--ndjson", "--grace", "0")
+    assert answer.returncode == 1
+    kinds = {problem for problem, _, _ in problems(answer)}
+    assert kinds == {"missing", "different", "orphan", "foreign", "unfinished"}
+    human = check("--grace", "0")
+    assert human.returncode == 1
+    assert human.stdout.splitlines()[-1].startswith("3 rows, 4 files: 1 missing, 1 different")
+
+
+def test_only_a_deep_check_sees_a_changed_byte(store, check):
+    path = objects(store)[0]
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    assert check().returncode == 0
+    answer = check("--deep", "--ndjson")
+    assert answer.returncode == 1
+    assert {problem for problem, _, _ in problems(answer)} == {"different"}
+
+
+async def test_what_the_collector_has_still_to_see_is_no_problem(client, check, settings):
+    await client.post("/images/1/attachment/a", data={"image": BytesIO(PICTURES[1])})
+    assert check("--grace", "0.01").stdout == "3 rows, 4 files: all is well, 1 for the collector\n"
+    assert check("--grace", "0.01", "--repair").returncode == 0
+    assert check("--grace", "0.01").returncode == 1
+    assert not (settings.uploads_dir / "quarantine").exists()
+    assert check("--grace", "0.01", "--repair").stdout.endswith("3 rows, 4 files: 1 orphan, 1 set aside\n")
+
+
+async def test_a_repair_sets_orphans_aside_and_nothing_else(store, client, check, settings):
+    await client.post("/images/1/attachment/a", data={"image": BytesIO(PICTURES[1])})
+    (store._incoming / "half").write_bytes(b"h")
+    assert (young := check("--ndjson", "--repair")).returncode == 0
+    assert problems(young) == set()
+    assert check("--grace", "0").returncode == 1
+    repaired = check("--ndjson", "--repair", "--grace", "0")
+    assert repaired.returncode == 0
+    assert problems(repaired) == {("orphan", None, True), ("unfinished", None, True)}
+    aside = [path.read_bytes() for path in settings.uploads_dir.joinpath("quarantine").rglob("*") if path.is_file()]
+    assert sorted(aside) == sorted([PICTURES[0], b"h"])
+    assert check("--deep", "--grace", "0").stdout == "3 rows, 3 files: all is well\n"
+    for name in "abc":
+        assert (await client.get(f"/media/1/{name}")).status == 200
+
+
+def test_names_from_outside_do_not_reach_the_terminal_as_they_are(store, check, settings):
+    objects(store)[0].with_name("\x1b[31m\n.png").write_bytes(b"x")
+    Path(settings.uploads_dir, "objects", os.fsdecode(b"\xff")).symlink_to("/etc/passwd")
+    answer = check("--grace", "0")
+    assert answer.returncode == 1
+    assert "\x1b" not in answer.stdout
+    assert answer.stdout.count("\n") == 3
+
+
+def test_a_terminal_sees_how_far_it_is(check):
+    keyboard, terminal = pty.openpty()
+    assert check(stderr=terminal).returncode == 0
+    os.close(terminal)
+    assert b"rows  [####" in os.read(keyboard, 10_000)
+    os.close(keyboard)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--nonsense"], 2),
+        (["--grace", "x"], 2),
+        (["--postgres_dsn", "nonsense"], 2),
+        (["--postgres_dsn", "host=/nowhere"], 1),
+        (["--uploads_dir", "/nowhere"], 1),
+    ],
+)
+def test_what_keeps_it_from_checking_is_said(check, arguments, status):
+    answer = check(*arguments)
+    assert answer.returncode == status
+    assert answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_reader_that_leaves_is_no_traceback(check):
+    reader, writer = os.pipe()
+    os.close(reader)
+    answer = check(stdout=writer)
+    os.close(writer)
+    assert answer.stderr == ""
+    assert answer.returncode == 1
