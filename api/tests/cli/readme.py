@@ -6,13 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
+README = ROOT / "README.md"
 COMMANDS = ["", "add", "list", "show", "get", "tag", "rm", "open", "serve", "completion"]
-
-
-def path() -> Path:
-    """Return the file that shows the help."""
-    files = (ROOT / "README.md", ROOT / "README-cli.md")
-    return next(file for file in files if file.exists() and "<!-- kt-images --help -->" in file.read_text())
 
 
 def help_of(command: str) -> str:
@@ -37,7 +32,7 @@ def fresh(text: str, command: str) -> str:
 
 
 if __name__ == "__main__":
-    text = path().read_text()
+    text = README.read_text()
     for one in COMMANDS:
         text = fresh(text, one)
-    path().write_text(text)
+    README.write_text(text)

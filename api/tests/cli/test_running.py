@@ -27,7 +27,7 @@ def test_help_names_all_commands_and_statuses():
 @pytest.mark.parametrize("command", readme.COMMANDS)
 def test_readme_shows_the_help_as_it_is(command):
     """`make readme` writes it anew."""
-    text = readme.path().read_text()
+    text = readme.README.read_text()
     assert readme.fresh(text, command) == text
 
 
