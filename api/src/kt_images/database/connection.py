@@ -133,27 +133,29 @@ class Connection(aiopg.Connection):
 
         Raises TooSlowError, UnavailableError, SchemaError, or psycopg2's own error where the statement is at fault.
         """
+        self.send(sql, parameters, extras.NamedTupleCursor)
         try:
-            with _meaning():
-                async with self.cursor(cursor_factory=extras.NamedTupleCursor) as cursor:
-                    await cursor.execute(sql, parameters)
-                    return await cursor.fetchall() if cursor.description else []
+            return await self.receive()
         except errors.ReadOnlyError:
             self.close()  # the server is not the primary any more: the next connection finds the one that is
             raise
 
-    def send(self, sql: str, parameters: Parameters = None) -> None:
+    def send(self, sql: str, parameters: Parameters = None, rows: Any = extensions.cursor) -> None:
         """Send a statement; the server works on it until `receive()` asks for its rows."""
         self._create_waiter("send")
-        self._asked = self._conn.cursor()
-        with _meaning():
-            self._asked.execute(sql, parameters)
+        self._asked = self._conn.cursor(cursor_factory=rows)
+        try:
+            with _meaning():
+                self._asked.execute(sql, parameters)
+        except BaseException:
+            self._waiter = None
+            raise
 
-    async def receive(self) -> list[tuple[Any, ...]]:
-        """Return the rows of the statement sent, as plain tuples. Raises as `query()` does."""
+    async def receive(self) -> list[Any]:
+        """Return the rows of the statement sent, as plain tuples unless asked otherwise. Raises as `query()` does."""
         with _meaning():
             await self._poll(self._waiter, self._timeout)
-            rows: list[tuple[Any, ...]] = self._asked.fetchall()
+            rows: list[Any] = self._asked.fetchall() if self._asked.description else []
         return rows
 
     @contextlib.asynccontextmanager
@@ -200,13 +202,12 @@ class Connection(aiopg.Connection):
     async def _poll(self, _waiter: Any, timeout: float) -> None:  # noqa: ASYNC109 (aiopg's signature)
         """Wait until libpq is done, on whichever socket it uses by then. Overrides aiopg's."""
         done = self._loop.create_future()
+        limit = self._loop.call_later(timeout, _give_up, done)
         try:
-            async with asyncio.timeout(timeout):
-                self._step(done)
-                await done
-        except TimeoutError as error:
-            raise psycopg2.OperationalError("No answer from the server") from error
+            self._step(done)
+            await done
         finally:
+            limit.cancel()
             self._unwatch()
             self._waiter = None
             if self.isexecuting():
@@ -241,3 +242,8 @@ class Connection(aiopg.Connection):
             remove = self._loop.remove_writer if writable else self._loop.remove_reader
             remove(descriptor)
             self._watched = None
+
+
+def _give_up(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_exception(psycopg2.OperationalError("No answer from the server"))

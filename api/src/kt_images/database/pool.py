@@ -44,14 +44,7 @@ class Pool:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection. Raises UnavailableError when none comes free or can be made in time."""
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._limits.acquire):
-                await self._leases.acquire()
-        except TimeoutError:
-            raise UnavailableError("The service is busy, please try again") from None
-        finally:
-            self._waiting -= 1
+        await self._wait()
         try:
             connection = self._usable() or await self._open()
             try:
@@ -84,6 +77,19 @@ class Pool:
                     await self._leases.acquire()
         while self._idle:
             self._idle.pop().close()
+
+    async def _wait(self) -> None:
+        if not self._leases.locked():
+            await self._leases.acquire()  # at once
+            return
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._limits.acquire):
+                await self._leases.acquire()
+        except TimeoutError:
+            raise UnavailableError("The service is busy, please try again") from None
+        finally:
+            self._waiting -= 1
 
     def _usable(self) -> Connection | None:
         while self._idle:

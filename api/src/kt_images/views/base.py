@@ -100,8 +100,8 @@ class View(PydanticView):
     def _refuse_bad_query(self, known: list[str]) -> None:
         url = self.request.rel_url
         try:
-            unquote_to_bytes(url.raw_path).decode()
-            unquote_to_bytes(url.raw_query_string).decode()
+            if "%" in self.request.raw_path:
+                unquote_to_bytes(self.request.raw_path).decode()
         except UnicodeDecodeError:
             raise InvalidRequestError("The URL is not UTF-8") from None
         if unknown := [name for name in url.query if name not in known]:
