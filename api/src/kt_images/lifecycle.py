@@ -14,8 +14,9 @@ from aiohttp import web
 from kt_images import collector
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema, stores
-from kt_images.database.connection import Connection, Limits, explained
+from kt_images.database.connection import Connection, Limits
 from kt_images.database.hosts import preferring_standbys
+from kt_images.database.meanings import explained
 from kt_images.database.pool import Pool
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.pictures import Pictures

@@ -169,7 +169,7 @@ class ImageFilter(BaseModel):
     tags_any: list[str] = []
     tags_none: list[str] = []
     after: int = 0
-    limit: int = MAX_ID
+    limit: int | None = None
 
 
 class Totals(BaseModel):

@@ -11,17 +11,17 @@ The only module that imports aiopg. Three things of aiopg 1.4 are replaced here,
 import asyncio
 import contextlib
 import select
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import aiopg
 import psycopg2
-from psycopg2 import errors as sqlstate
 from psycopg2 import extensions, extras
 
 from kt_images import errors
 from kt_images.database.hosts import addresses
+from kt_images.database.meanings import meaning
 
 Parameters = dict[str, Any] | Sequence[Any] | None
 
@@ -29,40 +29,6 @@ Parameters = dict[str, Any] | Sequence[Any] | None
 ANSWER_SECONDS = 5.0
 # A server looks this often whether the client of a running statement has gone.
 CLIENT_CHECK_SECONDS = 1.0
-
-# What PostgreSQL reports, most specific first, and what it means to the layers above.
-MEANINGS: tuple[tuple[type[psycopg2.Error], errors.KtImagesError], ...] = (
-    (sqlstate.QueryCanceled, errors.TooSlowError()),
-    (sqlstate.LockNotAvailable, errors.UnavailableError("The database is busy with this, please try again")),
-    (sqlstate.ReadOnlySqlTransaction, errors.ReadOnlyError()),
-    # A standby's row versions were needed elsewhere; a list goes on with new ones.
-    (sqlstate.SerializationFailure, errors.UnavailableError()),
-    (sqlstate.IdleInTransactionSessionTimeout, errors.UnavailableError()),
-    (sqlstate.InsufficientPrivilege, errors.UnavailableError("The database refuses what the service needs")),
-    (sqlstate.UndefinedTable, errors.SchemaError()),
-    (sqlstate.UndefinedColumn, errors.SchemaError()),
-    (sqlstate.UndefinedFunction, errors.SchemaError()),
-    (psycopg2.OperationalError, errors.UnavailableError()),
-    (psycopg2.InterfaceError, errors.UnavailableError()),
-)
-
-
-@contextlib.contextmanager
-def _meaning() -> Iterator[None]:
-    """Raise what psycopg2 reports as one of our errors; let what is our own bug pass."""
-    try:
-        yield
-    except psycopg2.Error as error:
-        for reported, meaning in MEANINGS:
-            if isinstance(error, reported):
-                raise type(meaning)(str(meaning)) from error
-        raise
-
-
-def explained(error: errors.KtImagesError) -> str:
-    """Return the error's sentence with libpq's own words for it: for logs and terminals, not for clients."""
-    words = str(error.__cause__ or "").strip()
-    return f"{error} ({words.splitlines()[0]})" if words else str(error)
 
 
 @dataclass(frozen=True)
@@ -108,7 +74,7 @@ class Connection(aiopg.Connection):
     async def _open(cls, parameters: dict[str, str], limits: Limits) -> Self:
         parameters = {"fallback_application_name": "kt-images", **parameters, "client_encoding": "utf8"}
         parameters["options"] = f"{limits.options} {parameters.get('options', '')}"
-        with _meaning():
+        with meaning():
             connection = cls(
                 None, limits.connect, enable_json=False, enable_hstore=False, enable_uuid=False, **parameters
             )
@@ -145,7 +111,7 @@ class Connection(aiopg.Connection):
         self._create_waiter("send")
         self._asked = self._conn.cursor(cursor_factory=rows)
         try:
-            with _meaning():
+            with meaning():
                 self._asked.execute(sql, parameters)
         except BaseException:
             self._waiter = None
@@ -153,7 +119,7 @@ class Connection(aiopg.Connection):
 
     async def receive(self) -> list[Any]:
         """Return the rows of the statement sent, as plain tuples unless asked otherwise. Raises as `query()` does."""
-        with _meaning():
+        with meaning():
             await self._poll(self._waiter, self._timeout)
             rows: list[Any] = self._asked.fetchall() if self._asked.description else []
         return rows

@@ -197,4 +197,6 @@ async def _close_cursor(connection: Connection, *, pending: bool) -> None:
 
 def _rest(wanted: ImageFilter, given: Chunk) -> ImageFilter:
     """What is still wanted once `given` was given."""
-    return wanted.model_copy(update={"after": given.last, "limit": wanted.limit - given.count})
+    # PostgreSQL plans for a limit's rows, however many, and not for the cursor's first steps: none must stay none.
+    limit = None if wanted.limit is None else wanted.limit - given.count
+    return wanted.model_copy(update={"after": given.last, "limit": limit})

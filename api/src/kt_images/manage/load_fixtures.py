@@ -6,7 +6,8 @@ import sys
 
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database import embedded, schema
-from kt_images.database.connection import Connection, Limits, explained
+from kt_images.database.connection import Connection, Limits
+from kt_images.database.meanings import explained
 from kt_images.errors import KtImagesError, UnavailableError
 
 # Building an index takes as long as it takes; waiting for a lock that a list holds does not.

@@ -48,7 +48,8 @@ class ImagesView(View):
         Status Codes:
             200: Chunks of images, then the totals.
         """
-        wanted = ImageFilter(tags_all=tag + tags_all, tags_any=tags_any, tags_none=tags_none, after=after, limit=limit)
+        most = None if limit == MAX_ID else limit
+        wanted = ImageFilter(tags_all=tag + tags_all, tags_any=tags_any, tags_none=tags_none, after=after, limit=most)
         form, settings = wanted_format(self.request), self.settings
         pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
         pool, streams = self.reading(keys.STREAM_POOL, keys.REPLICA_STREAM_POOL), self.request.app[keys.STREAMS]
