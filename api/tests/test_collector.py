@@ -126,6 +126,7 @@ async def test_nothing_goes_while_a_backup_or_restore_is_under_way(dsn, pool, st
     with restoring.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock_shared(5046820212)")
         assert await collect(pool, store) == 0
+    restoring.rollback()
     restoring.close()
     assert await collect(pool, store) == 1
 

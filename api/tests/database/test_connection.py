@@ -109,7 +109,7 @@ async def test_a_session_in_a_transaction_or_in_a_statement_is_not_idle(connecti
 async def test_a_session_whose_server_is_gone_is_not_idle_and_does_not_spin(connection, pool):
     """aiopg goes on listening to it, and the loop finds something to read again and again."""
     pid = (await connection.query("select pg_backend_pid() as pid"))[0].pid
-    await pool.query("select pg_terminate_backend(%s)", (pid,))
+    await pool.query("select pg_terminate_backend(%s, 5000)", (pid,))
     await asyncio.sleep(0.1)
     assert not connection.is_idle()
     before = os.times()
@@ -125,7 +125,7 @@ async def test_a_commit_whose_answer_is_lost_is_in_doubt(connection, pool):
     with pytest.raises(errors.CommitInDoubtError):
         async with connection.transaction():
             await connection.query("insert into images (filename) values ('a')")
-            await pool.query("select pg_terminate_backend(%s)", (pid,))
+            await pool.query("select pg_terminate_backend(%s, 5000)", (pid,))
             await asyncio.sleep(0.05)
 
 

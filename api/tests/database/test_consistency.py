@@ -115,7 +115,7 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
 
     @rule()
     def lose_the_sessions(self):
-        end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'consistency' and pid <> pg_backend_pid()"
+        end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'consistency' and pid <> pg_backend_pid()"
         self.run(self.pool.query(end))
 
     def teardown(self):

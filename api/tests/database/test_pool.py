@@ -53,7 +53,7 @@ async def test_a_connection_that_dies_wakes_the_next_who_waits(small):
 
 async def test_a_dead_connection_is_not_handed_out(small, pool):
     await small.query("select 1")
-    await pool.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'small'")
+    await pool.query("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'small'")
     await asyncio.sleep(0.1)
     assert (await small.query("select 1 as one"))[0].one == 1
 

@@ -136,7 +136,7 @@ async def test_a_read_only_database_is_read(client, database):
     admin = await Connection.open(database.dsn, Limits())
     await admin.query("alter role postgres set default_transaction_read_only = on")
     await admin.query(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'kt-images' and pid <> pg_backend_pid()"
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'kt-images' and pid <> pg_backend_pid()"
     )
     await asyncio.sleep(0.1)
     try:

@@ -78,7 +78,9 @@ async def test_a_client_that_reads_keeps_its_cursor(single, pool):
 async def test_a_list_goes_on_after_its_sessions_were_ended(single, pool):
     async def end(chunk):
         if chunk.last in {100, 500}:
-            await pool.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'single'")
+            await pool.query(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'single'"
+            )
 
     assert await collected(single, between=end) == list(range(1, 1001))
 
@@ -86,7 +88,9 @@ async def test_a_list_goes_on_after_its_sessions_were_ended(single, pool):
 async def test_a_database_that_stays_away_ends_the_list_with_an_error(single, pool):
     async def end(_):
         await pool.query("alter role postgres connection limit 0")
-        await pool.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'single'")
+        await pool.query(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'single'"
+        )
         single._dsn = "host=/nowhere"
 
     try:

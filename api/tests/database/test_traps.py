@@ -115,7 +115,7 @@ async def test_a_connect_that_hangs_holds_up_no_healthy_connection(dsn):
 
 
 async def test_a_broken_commit_looks_like_any_broken_connection(bare, ours, pool):
-    end = "select pg_terminate_backend(%s)"
+    end = "select pg_terminate_backend(%s, 5000)"
     async with bare.acquire() as connection, connection.cursor() as cursor:
         await cursor.execute("begin")
         await pool.query(end, (await connection.get_backend_pid(),))
