@@ -4,9 +4,9 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
-from benchmarks import data, lists, memory, readers, report, single
+from benchmarks import data, lists, memory, readers, report, single, uploads
 from benchmarks.contestants import KEPT
-from benchmarks.rows import Row, Run
+from benchmarks.rows import LeftOutError, Row, Run
 from kt_images.database import embedded
 
 IMAGES = 1_000_000
@@ -21,6 +21,8 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "get": single.reading,
     "post": single.storing,
     "readers": readers.slow,
+    "upload": uploads.large,
+    "upload-memory": uploads.filling,
 }
 
 
@@ -35,7 +37,7 @@ def main() -> None:
             print(f"\n{name}, at a load of {os.getloadavg()[0]:.1f}", flush=True)
             try:
                 measured[name] = list(MEASUREMENTS[name](run))
-            except data.NoRoomError as error:
+            except LeftOutError as error:
                 print(f"left out: {error}", flush=True)
             else:
                 print(report.table(measured[name]), flush=True)

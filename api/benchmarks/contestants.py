@@ -27,28 +27,28 @@ class Contestant:
 
 
 @contextmanager
-def service(dsn: str) -> Iterator[Contestant]:
+def service(dsn: str, files: Path = KEPT / "images") -> Iterator[Contestant]:
     """Run `python -m kt_images` as it comes, told nothing but its database, its port and its folder."""
-    with _running("kt_images", dsn) as contestant:
+    with _running("kt_images", dsn, files) as contestant:
         yield contestant
 
 
 @contextmanager
 def peer(dsn: str) -> Iterator[Contestant]:
     """Run the FastAPI peer."""
-    with _running("benchmarks.peer", dsn) as contestant:
+    with _running("benchmarks.peer", dsn, KEPT / "images") as contestant:
         yield contestant
 
 
 @contextmanager
-def _running(module: str, dsn: str) -> Iterator[Contestant]:
-    port = _free_port()
+def _running(module: str, dsn: str, files: Path) -> Iterator[Contestant]:
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KT_IMAGES_", "PG"))}
     environment |= {
         "POSTGRES_DSN": dsn,
         "KT_IMAGES_HOST": client.HOST,
         "KT_IMAGES_PORT": str(port),
-        "KT_IMAGES_UPLOADS_DIR": str(KEPT / "images"),
+        "KT_IMAGES_UPLOADS_DIR": str(files),
     }
     with (KEPT / f"{module}.log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", module], cwd=API, env=environment, stdout=log, stderr=log)
@@ -64,7 +64,8 @@ def _running(module: str, dsn: str) -> Iterator[Contestant]:
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as taken:
         taken.bind((client.HOST, 0))
         return int(taken.getsockname()[1])

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib import resources
 from typing import Any
 
@@ -21,6 +21,7 @@ from psycopg2 import extensions
 
 from benchmarks import limits
 from benchmarks.contestants import KEPT
+from benchmarks.rows import LeftOutError
 
 VERSION = 1  # to be raised when the rows below change
 SEED = 19
@@ -34,6 +35,8 @@ BLOCK = 50_000
 
 BYTES_AN_IMAGE = 1000  # on disk, with its indexes and what their making takes for a while
 
+EMPTY = "bench_empty"
+
 OTHER_SCHEMAS = "select datname from pg_database where datname like %s and datname <> %s"
 SECONDARY_INDEXES = """
     select pg_get_indexdef(indexrelid) as made, indexrelid::regclass::text as name
@@ -41,14 +44,10 @@ SECONDARY_INDEXES = """
 """
 
 
-class NoRoomError(Exception):
-    """The disk has not enough room for so many images."""
-
-
 def database(server: str, images: int) -> str:
     """Return the DSN of a database that holds so many images, making it unless it is there already.
 
-    Raises NoRoomError.
+    Raises LeftOutError when the disk has not enough room.
     """
     name = f"bench_{images}_{_fingerprint()}"
     with closing(_connect(server)) as connection:
@@ -56,12 +55,26 @@ def database(server: str, images: int) -> str:
             _query(connection, f"drop database {old}")
         if not _query(connection, "select 1 from pg_database where datname = %s", (name,)):
             if shutil.disk_usage(KEPT).free < images * BYTES_AN_IMAGE:
-                raise NoRoomError(f"{images:,} images take {images * BYTES_AN_IMAGE / 1e9:.0f} GB for a while")
+                raise LeftOutError(f"{images:,} images take {images * BYTES_AN_IMAGE / 1e9:.0f} GB for a while")
             print(f"making {images:,} images", flush=True)
             _query(connection, f"create database {name}_new")
             _fill(extensions.make_dsn(server, dbname=f"{name}_new"), images)
             _query(connection, f"alter database {name}_new rename to {name}")
     return str(extensions.make_dsn(server, dbname=name))
+
+
+@contextmanager
+def empty(server: str) -> Iterator[str]:
+    """Give the DSN of a database that holds nothing, and is gone afterwards."""
+    with closing(_connect(server)) as connection:
+        _query(connection, f"drop database if exists {EMPTY}")
+        _query(connection, f"create database {EMPTY}")
+        dsn = str(extensions.make_dsn(server, dbname=EMPTY))
+        try:
+            _make_tables(dsn)
+            yield dsn
+        finally:
+            _query(connection, f"drop database {EMPTY} with (force)")
 
 
 def count(dsn: str, conditions: str) -> int:
@@ -91,11 +104,15 @@ def _fingerprint() -> str:
     return hashlib.sha256(b"%d %s" % (VERSION, fixtures)).hexdigest()[:8]
 
 
-def _fill(dsn: str, images: int) -> None:
+def _make_tables(dsn: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "kt_images.manage.load_fixtures", "--upgrade", "--postgres_dsn", dsn],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def _fill(dsn: str, images: int) -> None:
+    _make_tables(dsn)
     with closing(_connect(dsn)) as connection:
         _query(connection, "set maintenance_work_mem = '1GB'")
         indexes = _query(connection, SECONDARY_INDEXES)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import client, contestants, data
-from benchmarks.rows import Row, Run
+from benchmarks.rows import Row, Run, medians
 
 GROWTH = 10
 RESET_PEAK = "5"  # for clear_refs, proc(5)
@@ -22,15 +22,25 @@ def streaming(run: Run) -> Iterator[Row]:
         for _ in range(run.rounds):
             with contestants.service(dsn) as service:
                 client.read_list(service.port, "/images?limit=1", 1)
-                processes = _family(service.pid)
-                at_rest = sum(_status(pid, "VmRSS") for pid in processes)
-                for pid in processes:
-                    Path(f"/proc/{pid}/clear_refs").write_text(RESET_PEAK)
+                rest.append(at_rest(service.pid))
                 client.read_list(service.port, "/images", images)
-                rest.append(at_rest)
-                more.append(sum(_status(pid, "VmHWM") for pid in _family(service.pid)) - at_rest)
-        seen = {"at rest": f"{sorted(rest)[len(rest) // 2]:.0f} MB"}
+                more.append(peak(service.pid) - rest[-1])
+        seen = medians({"at rest": rest}, "MB")
         yield Row(f"memory while streaming {images:,} images", "the service at rest", 8, "MB more", more, seen=seen)
+
+
+def at_rest(pid: int) -> float:
+    """What the process and all that it started have resident, in MB; the peak is counted from now on."""
+    processes = _family(pid)
+    resident = sum(_status(one, "VmRSS") for one in processes)
+    for one in processes:
+        Path(f"/proc/{one}/clear_refs").write_text(RESET_PEAK)
+    return resident
+
+
+def peak(pid: int) -> float:
+    """The most that they had resident, in MB."""
+    return sum(_status(one, "VmHWM") for one in _family(pid))
 
 
 def _family(pid: int) -> list[int]:

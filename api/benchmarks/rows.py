@@ -5,6 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 
+class LeftOutError(Exception):
+    """The machine lacks what a measurement needs; a sentence says what."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What all measurements of one run share: how many images, how many rounds, and the server's DSN."""
