@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
-from benchmarks import data, lists, memory, readers, report, single, uploads
+from benchmarks import commands, data, lists, media, memory, readers, report, single, thumbnails, uploads
 from benchmarks.contestants import KEPT
 from benchmarks.rows import LeftOutError, Row, Run
 from kt_images.database import embedded
@@ -23,6 +23,10 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "readers": readers.slow,
     "upload": uploads.large,
     "upload-memory": uploads.filling,
+    "media": media.served,
+    "thumbnails": thumbnails.made,
+    "cli-add": commands.adding,
+    "cli-list": commands.listing,
 }
 
 

@@ -36,6 +36,15 @@ def status(port: int, path: str) -> int:
         return int(connection.recv(BUFFER).split()[1])
 
 
+def read(port: int, path: str) -> None:
+    """Read an answer to its end. Raises RuntimeError unless it is a success."""
+    with socket.create_connection((HOST, port)) as connection:
+        connection.sendall(request(path, close=True))
+        _read_head(connection)
+        while connection.recv(BUFFER):
+            pass
+
+
 def read_list(port: int, path: str, expected: int) -> float:
     """Read a list as fast as it comes; return the seconds. Raises RuntimeError unless it is complete."""
     buffer = bytearray(BUFFER)

@@ -1,0 +1,65 @@
+"""Smaller pictures, made when they are asked for, against Pillow alone."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks import client, forms, pictures, scratch
+from benchmarks.rows import Row, Run, alternate, medians, ratios
+from benchmarks.scratch import Place
+
+ORIGINALS = 32
+WIDTH = 320
+CORES = os.cpu_count() or 1
+CONNECTIONS = 2 * CORES
+TURNS = 2  # in each round
+
+
+def made(run: Run) -> Iterator[Row]:
+    """Each turn makes one of each original: what the turn before has left in the store is taken away."""
+    with (
+        scratch.service(run.server) as place,
+        ProcessPoolExecutor(CORES, get_context("spawn")) as processes,
+        ThreadPoolExecutor(CONNECTIONS) as connections,
+    ):
+        originals = pictures.photographs(place.folder, ORIGINALS)
+        paths = [f"/media/{forms.upload(place.port, path)}/{path.name}?width={WIDTH}" for path in originals]
+        rates = alternate(
+            {
+                "service": lambda: _asked(connections, place, paths),
+                "Pillow": lambda: _rate(lambda: list(processes.map(_shrink, originals))),
+            },
+            run.rounds,
+            TURNS,
+        )
+    megapixels = pictures.PHOTOGRAPH[0] * pictures.PHOTOGRAPH[1] / 10**6
+    what = f"smaller pictures per second, {WIDTH} wide, of JPEGs of {megapixels:.0f} megapixels"
+    against, unit = f"a bare Pillow loop in {CORES} processes", "times as many"
+    yield Row(what, against, 0.85, unit, ratios(*rates.values()), at_least=True, seen=medians(rates, "per s"))
+
+
+def _asked(connections: Executor, place: Place, paths: list[str]) -> float:
+    for kept in place.objects.glob(f"*/*.w{WIDTH}.webp"):
+        kept.unlink()
+    rate = _rate(lambda: list(connections.map(client.read, repeat(place.port), paths)))
+    if len(list(place.objects.glob(f"*/*.w{WIDTH}.webp"))) != len(paths):
+        raise RuntimeError("The service has not made what it was asked for")
+    return rate
+
+
+def _shrink(path: Path) -> None:
+    with Image.open(path) as image:
+        image.thumbnail((WIDTH, image.height))
+        image.save(path.with_suffix(".webp"), "WEBP")
+
+
+def _rate(make: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    make()
+    return ORIGINALS / (time.perf_counter() - started)
