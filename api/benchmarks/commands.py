@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks import client, contestants, data, forms, pictures, scratch
 from benchmarks.rows import LeftOutError, Row, Run, alternate, medians, ratios
@@ -80,5 +79,5 @@ def _look_for_curl() -> None:
 
 def _seconds(*arguments: str) -> float:
     started = time.perf_counter()
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, cwd=Path(contestants.API))
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, cwd=contestants.API)
     return time.perf_counter() - started

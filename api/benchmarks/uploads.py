@@ -32,10 +32,7 @@ def large(run: Run) -> Iterator[Row]:
         for name, make in KINDS.items():
             path, copy = make(place.folder / "original", SIZE), place.folder / "copy"
             seconds = alternate(
-                {
-                    "service": lambda path=path: _seconds(lambda: forms.upload(place.port, path)),  # type: ignore[misc]
-                    "shell": lambda path=path, copy=copy: _by_hand(path, copy),  # type: ignore[misc]
-                },
+                {"service": _uploading(place.port, path), "shell": _by_hand(path, copy)},
                 run.rounds,
             )
             what, against = f"upload of {SIZE // 10**6} MB, {name}", "`cp`, `sha256sum` and `sync` of the same file"
@@ -68,13 +65,22 @@ def _frame(path: Path) -> float:
         return image.width * image.height * BYTES_A_DECODED_PIXEL / 2**20
 
 
-def _by_hand(path: Path, copy: Path) -> float:
-    copy.unlink(missing_ok=True)
+def _uploading(port: int, path: Path) -> Callable[[], float]:
+    def upload() -> float:
+        started = time.perf_counter()
+        forms.upload(port, path)
+        return time.perf_counter() - started
+
+    return upload
+
+
+def _by_hand(path: Path, copy: Path) -> Callable[[], float]:
     arguments = ["sh", "-c", BY_HAND, "sh", str(path), str(copy)]
-    return _seconds(lambda: subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL))
 
+    def by_hand() -> float:
+        copy.unlink(missing_ok=True)
+        started = time.perf_counter()
+        subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - started
 
-def _seconds(act: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    act()
-    return time.perf_counter() - started
+    return by_hand
