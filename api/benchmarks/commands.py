@@ -69,7 +69,7 @@ def listing(run: Run) -> Iterator[Row]:
             run.rounds,
         )
     what = f"`kt-images list --ndjson` of {run.images:,} images"
-    yield Row(what, "`curl | wc`", 2, "times its time", ratios(*passed.values()), seen=medians(passed, "s"))
+    yield Row(what, "curl, into `wc`", 2, "times its time", ratios(*passed.values()), seen=medians(passed, "s"))
 
 
 def _look_for_curl() -> None:
