@@ -10,6 +10,7 @@ application    the routes
 lifecycle      what is opened at the start and closed at the end
 views          HTTP in, HTTP out
 uploads        the one step that needs both floors below, in order
+pairing        which store belongs to which database
 collector      the removal of files that no row names any more
 database       PostgreSQL: connections, schema, images, the stream of a list, attachments
 files          the store, what is in a picture, and smaller pictures

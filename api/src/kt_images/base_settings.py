@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         "",
         validation_alias="postgres_replica_dsn",
         repr=False,
-        description="Streaming replicas to read images and lists from; empty: read where is written",
+        description="Streaming replicas to read images and lists from; empty: read from the primary",
     )
     database_dir: Path = Field(Path("data/db"), description="Where the embedded PostgreSQL keeps its data")
     uploads_dir: Path = Field(Path("data/images"), description="Where the image files are kept")

@@ -5,6 +5,7 @@ In this order: the threads that decode pictures, the store, the database with it
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from kt_images import collector
 from kt_images.base_settings import Settings
-from kt_images.database import embedded, schema, stores
+from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.meanings import explained
@@ -22,6 +23,7 @@ from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, Unavai
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
+from kt_images.pairing import pair
 from kt_images.views import keys
 
 logger = logging.getLogger(__name__)
@@ -54,11 +56,11 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             await _upgrade(dsn, limits)
         async with (
             Pool(dsn, settings.pool_size, limits) as app[keys.POOL],
-            Pool(dsn, settings.stream_pool_size, limits) as app[keys.STREAM_POOL],
+            Pool(dsn, settings.stream_pool_size, _patient(settings, limits)) as app[keys.STREAM_POOL],
             _replicas(app, dsn, limits),
         ):
             try:
-                await _match(app[keys.POOL], app[keys.STORE])
+                await _match(app)
                 waiting = None
             except UnavailableError as error:
                 logger.warning("%s", explained(error))
@@ -66,6 +68,11 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             yield
             if waiting:
                 waiting.cancel()
+
+
+def _patient(settings: Settings, limits: Limits) -> Limits:
+    """A list waits longer for its turn than other requests: slow readers come in crowds."""
+    return dataclasses.replace(limits, acquire=max(limits.acquire, settings.stream_patience))
 
 
 @contextlib.asynccontextmanager
@@ -89,7 +96,7 @@ async def _keep_running(server: embedded.Embedded) -> None:
         await asyncio.sleep(RETRY_SECONDS)
         try:
             server.ensure()
-        except UnavailableError as error:
+        except (UnavailableError, OSError) as error:
             logger.error("%s", error)  # noqa: TRY400 (the sentence says it)
 
 
@@ -104,7 +111,7 @@ async def _replicas(app: web.Application, dsn: str, limits: Limits) -> AsyncIter
     replicas = preferring_standbys(settings.postgres_replica_dsn)
     async with (
         Pool(replicas, settings.pool_size, limits, fallback=dsn) as app[keys.REPLICA_POOL],
-        Pool(replicas, settings.stream_pool_size, limits, fallback=dsn) as app[keys.REPLICA_STREAM_POOL],
+        Pool(replicas, settings.stream_pool_size, _patient(settings, limits), dsn) as app[keys.REPLICA_STREAM_POOL],
     ):
         yield
 
@@ -130,14 +137,10 @@ async def _upgrade(dsn: str, limits: Limits) -> None:
         connection.close()
 
 
-async def _match(pool: Pool, store: Store) -> None:
+async def _match(app: web.Application) -> None:
     """See that database, schema and store belong together. Raises SchemaError, OtherStoreError, UnavailableError."""
-    await schema.check(pool)
-    known = await stores.known(pool)
-    if known is None:
-        await stores.remember(pool, store.claim())
-        known = await stores.known(pool)
-    store.enter(known or "")
+    await schema.check(app[keys.POOL])
+    await pair(app[keys.POOL], app[keys.STORE])
 
 
 async def _wait_for(app: web.Application) -> None:
@@ -145,7 +148,7 @@ async def _wait_for(app: web.Application) -> None:
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            await _match(app[keys.POOL], app[keys.STORE])
+            await _match(app)
             return logger.warning("The database can be reached now")
         except (SchemaError, OtherStoreError) as error:
             app[FAILURES].append(error)

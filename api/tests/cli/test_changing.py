@@ -51,7 +51,7 @@ def test_nothing_is_tagged_without_a_yes(cli, service, three, answer):
 
 def test_ctrl_c_at_the_question_is_130(cli, service, three):
     with cli.terminal("rm", "1") as terminal:
-        terminal.read_until("Delete 1 image with their files? [y/N] ")
+        terminal.read_until("Delete 1 image and all files of theirs? [y/N] ")
         terminal.process.send_signal(2)
         assert terminal.status() == 130
     assert len(service.images()) == 3

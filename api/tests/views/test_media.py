@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from io import BytesIO
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -276,3 +277,24 @@ def noise():
     file = BytesIO()
     Image.new("L", (5000, 5000)).save(file, "BMP")
     return file.getvalue()
+
+
+async def test_a_large_file_goes_out_whole_also_to_a_slow_client_and_leaves_the_connection_usable(client):
+    picture = drawn("BMP", (1500, 1500))
+    await client.post("/images", json={"filename": "a"})
+    form = aiohttp.FormData()
+    form.add_field("image", picture, filename="a")
+    await client.post("/images/1/attachment/a", data=form)
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=2**16)
+    for _ in range(2):
+        writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.3)
+        assert await reader.readexactly(len(picture)) == picture
+    writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    descriptors = len(list(Path("/dev/fd").iterdir()))
+    writer.transport.abort()
+    async with asyncio.timeout(5):
+        while len(list(Path("/dev/fd").iterdir())) >= descriptors:
+            await asyncio.sleep(0.02)

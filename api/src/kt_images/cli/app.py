@@ -259,7 +259,7 @@ def rm(
     if dry_run:
         output.say(f"{output.counted(len(found), 'image')} would be deleted")
         _exit(Status.DONE)
-    if found and not yes and not confirm(f"Delete {output.counted(len(found), 'image')} with their files?"):
+    if found and not yes and not confirm(f"Delete {output.counted(len(found), 'image')} and all files of theirs?"):
         _exit(Status.FAILED)
     _exit(changing.delete(_address(context, server), found, jobs))
 

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def find(paths: list[Path], recursive: bool, tags: list[str], tags_from_path: bo
     """
     found = []
     for path in paths:
-        if path.is_dir():
+        if _is(path, stat.S_ISDIR):
             if not recursive:
                 raise MisusedError(f"{path} is a folder; --recursive adds what is in it")
             inside = _pictures(path)
@@ -90,9 +91,19 @@ def _pictures(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(where, name)
-            if not name.startswith(".") and path.suffix.lower() in EXTENSIONS and path.is_file():
+            if not name.startswith(".") and path.suffix.lower() in EXTENSIONS and _is(path, stat.S_ISREG, else_=True):
                 yield path
     yield from (Path(error.filename) for error in unreadable)
+
+
+def _is(path: Path, kind: Callable[[int], bool], *, else_: bool = False) -> bool:
+    """Tell what the path leads to, `else_` where it cannot be followed: it will be named when its turn comes."""
+    try:
+        return kind(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return else_
 
 
 def _written(path: Path) -> tuple[str, ...]:
@@ -107,5 +118,5 @@ def _size(path: Path) -> int:
         return 0  # it will be named when its turn comes
 
 
-def _state(stat: os.stat_result) -> tuple[int, ...]:
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _state(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

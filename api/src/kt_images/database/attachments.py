@@ -102,8 +102,8 @@ async def restore(connection: Connection, rows: Sequence[Attachment]) -> None:
     """Store attachments as they were; their images are there. Raises InvalidRequestError where they contradict."""
     try:
         await connection.query(RESTORE, {"rows": Json([row.model_dump(mode="json") for row in rows])})
-    except psycopg2.IntegrityError as error:
-        raise InvalidRequestError("The attachments contradict each other or the images") from error
+    except (psycopg2.IntegrityError, psycopg2.DataError, UnicodeError, ValueError) as error:
+        raise InvalidRequestError("The attachments contradict each other or the images, or are none") from error
 
 
 async def read_all(pool: Pool, image_id: int) -> list[Attachment]:

@@ -212,7 +212,8 @@ def _socket_folder(data: Path, programs: Programs) -> Path:
 
 def _is_running(data: Path) -> bool:
     """Tell whether the process of postmaster.pid is a PostgreSQL on this folder; a pid may be anybody's by now."""
-    with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
+    # A process that cannot be looked into is somebody else's.
+    with contextlib.suppress(OSError, IndexError, ValueError):
         pid = int((data / "postmaster.pid").read_text().split()[0])
         if sys.platform == "linux":
             return Path(f"/proc/{pid}/cwd").readlink() == data and "postgres" in Path(f"/proc/{pid}/comm").read_text()

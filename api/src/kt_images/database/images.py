@@ -84,8 +84,8 @@ async def restore(connection: Connection, rows: Sequence[Image]) -> None:
     """Store images under the ids that they had. Raises InvalidRequestError where two have the same."""
     try:
         await connection.query(RESTORE, {"rows": Json([row.model_dump() for row in rows])})
-    except psycopg2.IntegrityError as error:
-        raise InvalidRequestError("The images contradict each other") from error
+    except (psycopg2.IntegrityError, psycopg2.DataError, UnicodeError, ValueError) as error:
+        raise InvalidRequestError("The images contradict each other, or are none") from error
 
 
 async def go_on_after(connection: Connection, last: int) -> None:

@@ -43,9 +43,11 @@ CLOSE = "rollback"
 WHOLE_LIST, FIRST_STEPS = 1.0, 0.1
 
 
-# A chunk's length on the average image, at most. Images with dozens of long tags are given in smaller chunks: what is
-# held for a client must not depend on what others have stored.
-MOST_BYTES_PER_IMAGE = 1024
+# A chunk's length at most, and that of a large chunk on the average image. Images with dozens of long tags are given in
+# smaller chunks: what is held for a client must not depend on what others have stored.
+MOST_BYTES = 512 * 1024
+MOST_BYTES_PER_IMAGE = 256
+LONGEST_CHARACTER = 4  # bytes, in UTF-8
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class _Reader:
         self._pool, self._wanted, self._render, self._pace = pool, wanted, render, pace
         self._tuple_fraction = WHOLE_LIST
         self._size = pace.size
+        self._room = max(MOST_BYTES, pace.size * MOST_BYTES_PER_IMAGE)
         self._started = False
         self._gone_since: float | None = None
         # The chunk that the client has not taken yet, or how the list ended: None, or what went wrong.
@@ -142,7 +145,8 @@ class _Reader:
     async def _stretch(self) -> bool:
         """Read as long as the client takes each chunk within the lease; tell whether the end was reached."""
         async with self._pool.connection() as connection:
-            _open_cursor(connection, self._wanted, self._tuple_fraction, self._size)
+            asked = self._size
+            _open_cursor(connection, self._wanted, self._tuple_fraction, asked)
             more, taken = True, True
             while more and taken:
                 documents = [row[0] for row in await connection.receive()]
@@ -153,9 +157,10 @@ class _Reader:
                     await self._offer(documents[:fitting])
                     await _close_cursor(connection, pending=False)
                     return False
-                if more := len(documents) == self._size:
+                if more := len(documents) == asked:
                     # The server works on the next chunk while this one is rendered and sent.
-                    connection.send(FETCH.format(size=self._size))
+                    asked = self._size
+                    connection.send(FETCH.format(size=asked))
                 if documents:
                     taken = await self._offer(documents)
             await _close_cursor(connection, pending=more)
@@ -163,17 +168,18 @@ class _Reader:
 
     def _fitting(self, documents: list[str]) -> int:
         """Return how many of the documents one chunk can hold; at least one."""
-        room = self._pace.size * MOST_BYTES_PER_IMAGE
-        if sum(map(len, documents)) <= room:
+        if LONGEST_CHARACTER * sum(map(len, documents)) <= self._room:
             return len(documents)
-        lengths = accumulate(len(document) for document in documents)
-        return max(1, sum(length <= room for length in lengths))
+        lengths = accumulate(len(document.encode()) for document in documents)
+        return max(1, sum(length <= self._room for length in lengths))
 
     async def _offer(self, documents: list[str]) -> bool:
         """Lay the next chunk ready; tell whether the client takes it within the lease."""
         chunk = Chunk(self._render(documents), len(documents), Image.model_validate_json(documents[-1]).image_id)
         self._wanted = _rest(self._wanted, chunk)
         self._ahead.put_nowait(chunk)
+        if 2 * len(chunk.body) < self._room:
+            self._size = min(2 * self._size, self._pace.size)
         try:
             async with asyncio.timeout(self._pace.crowded_lease if self._pool.is_crowded else self._pace.lease):
                 await self._ahead.join()

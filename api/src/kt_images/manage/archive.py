@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from kt_images.errors import KtImagesError
 
+UNREADABLE_ROWS = "The archive is damaged: its rows cannot be read"
+
 MANIFEST = {"format": "kt-images", "version": 1}
 FIRST, LAST = "manifest.ndjson", "totals.ndjson"
 IMAGES, OBJECTS, ATTACHMENTS = "images/", "objects/", "attachments/"
@@ -101,9 +103,12 @@ def members(file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
 def rows(content: IO[bytes]) -> list[dict[str, Any]]:
     """Return the rows of a member. Raises ArchiveError."""
     try:
-        return [json.loads(line) for line in b"".join(pieces(content)).splitlines()]
-    except ValueError as error:
-        raise ArchiveError("The archive is damaged: its rows cannot be read") from error
+        found = [json.loads(line) for line in b"".join(pieces(content)).splitlines()]
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError(UNREADABLE_ROWS) from error
+    if not all(isinstance(row, dict) for row in found):
+        raise ArchiveError(UNREADABLE_ROWS)
+    return found
 
 
 def pieces(content: IO[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from kt_images.files.store import Store
 from kt_images.manage import archive, command
 from kt_images.manage.progress import Progress
 from kt_images.models import Attachment, Image
+from kt_images.pairing import pair
 
 IMAGES_STEP, FILES_STEP = 1000, 100
 
@@ -37,7 +38,7 @@ async def _run(settings: Settings, place: str) -> int:
     store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn, _output(place) as file:
         async with Pool(dsn, 1, command.LIMITS) as pool:
-            await command.enter(pool, store)
+            await pair(pool, store)
             async with Snapshot.open(pool) as snapshot:
                 totals = await _write(snapshot, store, archive.Writer(file))
     print("{images:,} images, {attachments:,} files, {bytes:,} bytes".format_map(totals), file=sys.stderr)

@@ -21,6 +21,7 @@ from kt_images.files.walk import in_steps
 from kt_images.manage import command
 from kt_images.manage.progress import Progress
 from kt_images.models import Attachment
+from kt_images.pairing import pair
 
 STEP = 200  # rows whose files are looked at together
 
@@ -103,8 +104,10 @@ async def _run(settings: Settings, report: Report, deep: bool, repair: bool, gra
     store = Store(settings.uploads_dir)
     store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
+        if repair:
+            command.become_owner(settings)
         async with Pool(dsn, 2, command.LIMITS) as pool:
-            await command.enter(pool, store)
+            await pair(pool, store)
             await _check_rows(pool, store, report, deep)
             await _check_files(pool, store, report, repair, grace)
     return report.end()

@@ -8,11 +8,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from kt_images.base_settings import Settings, read_settings
-from kt_images.database import stores
 from kt_images.database.connection import Limits
-from kt_images.database.pool import Pool
+from kt_images.database.meanings import explained
 from kt_images.errors import KtImagesError
-from kt_images.files.store import Store
 
 # A command takes as long as it takes; waiting for a lock that somebody holds does not.
 LIMITS = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
@@ -34,15 +32,16 @@ def settings(arguments: argparse.Namespace) -> Settings:
     return read_settings([word for flag in given for word in flag])
 
 
-async def enter(pool: Pool, store: Store) -> None:
-    """See that store and database belong together; a new store becomes that of a database that has none.
+def become_owner(settings: Settings) -> None:
+    """As root, go on as the owner of the store, who must be able to use what is written there.
 
-    Raises OtherStoreError, UnavailableError.
+    Not with the embedded database: its server is a child that belongs to root.
     """
-    if (known := await stores.known(pool)) is None:
-        await stores.remember(pool, store.claim())
-        known = await stores.known(pool)
-    store.enter(known or "")
+    if os.geteuid() == 0 and settings.postgres_dsn and settings.uploads_dir.is_dir():
+        owner = settings.uploads_dir.stat()
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:
@@ -54,7 +53,9 @@ def run(work: Coroutine[Any, Any, int]) -> None:
         # Nobody reads any more; the interpreter would complain once more when it closes its output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (KtImagesError, OSError) as error:
+    except KtImagesError as error:
+        sys.exit(explained(error))
+    except OSError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,7 +2,7 @@
 
 The database needs its schema and holds no image. The images keep their ids. All files are in their places, compared
 with their SHA-256, before the one transaction with all rows is committed: until then nothing of it is to be seen, and
-what fails leaves nothing behind but files for the collector.
+what fails leaves nothing behind but files that no row names.
 """
 
 import sys
@@ -21,6 +21,7 @@ from kt_images.files.store import Received, Store
 from kt_images.manage import archive, command
 from kt_images.manage.archive import ArchiveError
 from kt_images.models import MAX_ID, Attachment, Image
+from kt_images.pairing import pair
 
 
 def main() -> None:
@@ -37,10 +38,11 @@ def _input(place: str) -> IO[bytes]:
 
 async def _run(settings: Settings, place: str) -> int:
     with _input(place) as file, embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
+        command.become_owner(settings)
         async with Pool(dsn, 1, command.LIMITS) as pool:
             store = Store(settings.uploads_dir)
             store.open()
-            await command.enter(pool, store)
+            await pair(pool, store)
             async with pool.transaction() as connection:
                 if not await images.are_none(connection):
                     raise InvalidRequestError("The database holds images; only an empty one can be restored to")
@@ -56,6 +58,7 @@ class _Restoration:
     def __init__(self, connection: Connection, store: Store) -> None:
         self._connection, self._store = connection, store
         self._totals = {"images": 0, "attachments": 0, "bytes": 0}
+        self._highest = 0
         self._files: dict[str, Received] = {}  # whose rows have not come yet
 
     async def take(self, file: IO[bytes]) -> dict[str, int]:
@@ -77,14 +80,16 @@ class _Restoration:
 
     async def _rows(self, name: str, rows: list[dict[str, object]]) -> None:
         if name.startswith(archive.IMAGES):
-            await images.restore(self._connection, [Image.model_validate(row) for row in rows])
-            self._totals["images"] += len(rows)
+            found = [Image.model_validate(row) for row in rows]
+            await images.restore(self._connection, found)
+            self._totals["images"] += len(found)
+            self._highest = max(self._highest, *(image.image_id for image in found))
         elif name.startswith(archive.ATTACHMENTS):
             await self._attachments([Attachment.model_validate(row) for row in rows])
         elif name == archive.LAST and len(rows) == 1:
             (totals,) = rows
             last = totals.pop("last_image_id", None)
-            if totals != self._totals or not isinstance(last, int):
+            if totals != self._totals or type(last) is not int or not self._highest <= last <= MAX_ID:
                 raise ArchiveError("The archive is damaged: it holds more or less than its totals say")
             await images.go_on_after(self._connection, last)
         else:

@@ -21,9 +21,7 @@ from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
 from kt_images.views.conditions import client_has, wanted_part
 from kt_images.views.problems import ValidationFailedError, detail
-from kt_images.views.sockets import break_when_stalled
-
-PIECE = 256 * 1024
+from kt_images.views.sockets import break_when_stalled, send_file
 
 Width = Annotated[
     str,
@@ -68,6 +66,7 @@ class MediaView(View):
         except DamagedStoreError:
             latest = await attachments.read(self.pool, image_id, filename)
             if latest.object_key == attachment.object_key:
+                await asyncio.to_thread(self.store.check)  # all of it may be gone: that is no damage
                 raise
             return await self._answer(latest, widest)  # it was replaced between the two looks
 
@@ -113,7 +112,7 @@ class MediaView(View):
 async def _send(
     request: web.Request, file: BinaryIO, size: int, part: range | None, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Send the file, or a part of it; where the loop can, without a detour through this process."""
+    """Send the file, or a part of it."""
     response = web.StreamResponse(headers=headers)
     if part:
         response.set_status(HTTPStatus.PARTIAL_CONTENT)
@@ -122,22 +121,8 @@ async def _send(
     response.content_length = len(sent)
     await response.prepare(request)
     if request.method != HTTPMethod.HEAD:
-        if request.transport is None:
-            raise ConnectionResetError
-        if sent:
-            try:
-                await asyncio.get_running_loop().sendfile(request.transport, file, sent.start, len(sent))
-            except NotImplementedError:  # uvloop has none
-                await _copy(file, sent, response)
+        if isinstance(file, BytesIO):
+            await response.write(file.getvalue()[sent.start : sent.stop])
+        else:
+            await send_file(request, response, file, sent)
     return response
-
-
-async def _copy(file: BinaryIO, part: range, response: web.StreamResponse) -> None:
-    file.seek(part.start)
-    left = len(part)
-    while left:
-        piece = await asyncio.to_thread(file.read, min(left, PIECE))
-        if not piece:
-            raise DamagedStoreError
-        left -= len(piece)
-        await response.write(piece)

@@ -6,6 +6,7 @@ from aiohttp_pydantic.oas.typing import r200, r201, r408, r409, r413, r415, r507
 from pydantic import Field, ValidationError
 
 from kt_images import uploads
+from kt_images.errors import InvalidRequestError
 from kt_images.models import Error, Image, NewImage, OnDuplicate
 from kt_images.views.base import View, json_answer
 from kt_images.views.forms import Form
@@ -49,6 +50,8 @@ class UploadView(View):
 
 
 def _new_image(form: Form) -> NewImage:
+    if form.filename is None:
+        raise InvalidRequestError("The form's part with the file has no filename")
     try:
         return NewImage.model_validate({"filename": form.filename, "tags": form.texts[TAGS]})
     except ValidationError as error:
