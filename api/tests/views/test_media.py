@@ -283,7 +283,7 @@ async def test_a_large_file_goes_out_whole_also_to_a_slow_client_and_leaves_the_
     picture = drawn("BMP", (1500, 1500))
     await client.post("/images", json={"filename": "a"})
     form = aiohttp.FormData()
-    form.add_field("image", picture, filename="a")
+    form.add_field("image", BytesIO(picture), filename="a")
     await client.post("/images/1/attachment/a", data=form)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=2**16)
     for _ in range(2):
