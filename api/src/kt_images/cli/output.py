@@ -12,6 +12,9 @@ from typing import Any
 from kt_images.cli.errors import CliError, ClosedOutputError
 from kt_images.cli.names import shown
 
+# Made once: json.dumps() makes an encoder for each call that is not its default.
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
 CLOSED = {errno.EPIPE, errno.EINVAL}  # the second is how Windows says it
 
 
@@ -48,7 +51,7 @@ def flush() -> None:
 
 def as_json(value: Any) -> str:
     """Return the value as JSON in one line, readable in any script, harmless on a terminal."""
-    return shown(json.dumps(value, ensure_ascii=False))
+    return shown(_ENCODE(value))
 
 
 def counted(number: int, noun: str) -> str:
