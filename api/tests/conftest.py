@@ -36,7 +36,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server_dsn(folder: Path) -> Iterator[str]:
-    """A PostgreSQL with our schema in `template1`, so that a new database has it at once."""
+    """A PostgreSQL of the tests' own; its database `postgres` gets our schema by `dsn`."""
     with embedded.running(folder / "db") as dsn:
         yield dsn
 

@@ -116,7 +116,7 @@ async def _apply(connection: Connection, names: Sequence[str]) -> None:
         except (psycopg2.Error, SchemaError) as error:
             reported = error if isinstance(error, psycopg2.Error) else error.__cause__
             words = reported.diag.message_primary if isinstance(reported, psycopg2.Error) else error
-            raise FixtureError(f"The fixture {name} cannot be applied: {words}") from error
+            raise FixtureError(f"The fixture {name} cannot be applied: {words}") from None
         if not name.startswith(STARTS_OVER):
             await connection.query(CREATE_LEDGER)
             await connection.query(NOTE, (name,))

@@ -82,10 +82,9 @@ Render = Callable[[list[str]], bytes]
 async def chunks(pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
     """Yield the images that are `wanted`, by ascending id.
 
-    Each chunk but the last holds `pace.size` images, fewer where they are uncommonly long.
-
-    An image is given at most once, and exactly once if it exists and matches from the start to the end. Raises
-    UnavailableError and TooSlowError. To be closed with `aclosing()`.
+    Each chunk but the last holds `pace.size` images, fewer where they are uncommonly long. An image is given at most
+    once, and exactly once if it exists and matches from the start to the end. Raises UnavailableError and TooSlowError.
+    To be closed with `aclosing()`.
     """
     reader = _Reader(pool, wanted, render, pace)
     reading = asyncio.create_task(reader.run())
@@ -123,9 +122,8 @@ class _Reader:
         """Read to the end, from one stretch to the next, whatever interrupts."""
         try:
             while not await self._patiently():
-                # The client isn't reading. Until it does, one chunk is all that is held for it.
+                # Until the client reads on, one chunk is all that is held for it.
                 await self._ahead.join()
-                self._tuple_fraction = FIRST_STEPS
             await self._ahead.put(None)
         except Exception as error:  # noqa: BLE001 (raised again where the chunks are awaited)
             await self._ahead.put(error)
@@ -184,6 +182,7 @@ class _Reader:
             async with asyncio.timeout(self._pace.crowded_lease if self._pool.is_crowded else self._pace.lease):
                 await self._ahead.join()
         except TimeoutError:
+            self._tuple_fraction = FIRST_STEPS
             return False
         return True
 

@@ -1,17 +1,13 @@
 """`python3 -m kt_images.manage.load_fixtures`: make, upgrade or renew the database's schema."""
 
 import argparse
-import asyncio
 import sys
 
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database import embedded, schema
-from kt_images.database.connection import Connection, Limits
-from kt_images.database.meanings import explained
-from kt_images.errors import KtImagesError, UnavailableError
-
-# Building an index takes as long as it takes; waiting for a lock that a list holds does not.
-LIMITS = Limits(statement=24 * 3600, lock=10)
+from kt_images.database.connection import Connection
+from kt_images.errors import KtImagesError
+from kt_images.manage import command
 
 
 def main() -> None:
@@ -21,14 +17,7 @@ def main() -> None:
         print(schema.fixtures())
         return
     flags = ["--postgres_dsn", arguments.postgres_dsn] if arguments.postgres_dsn else []
-    try:
-        asyncio.run(_run(read_settings(flags), arguments))
-    except UnavailableError as error:
-        sys.exit(explained(error))
-    except KtImagesError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.run(_run(read_settings(flags), arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,9 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(settings: Settings, arguments: argparse.Namespace) -> None:
+async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
-        connection = await Connection.open(dsn, LIMITS)
+        connection = await Connection.open(dsn, command.LIMITS)
         try:
             if arguments.upgrade:
                 applied = await schema.upgrade(connection)
@@ -58,6 +47,7 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> None:
         print(f"applied {name}")
     if not applied:
         print("the schema is up to date")
+    return 0
 
 
 async def _apply(connection: Connection, names: list[str], yes: bool) -> None:
