@@ -7,7 +7,8 @@ from aiohttp.typedefs import Handler
 
 from kt_images import lifecycle
 from kt_images.base_settings import Settings
-from kt_images.views import documentation, keys, problems
+from kt_images.http import problems
+from kt_images.views import app_keys, documentation
 from kt_images.views.attachments import AttachmentsView, AttachmentView
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImagesView, ImageView
@@ -55,8 +56,8 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[in_flight.middleware, problems.middleware])
     app[IN_FLIGHT] = in_flight
     app[lifecycle.FAILURES] = []
-    app[keys.SETTINGS] = settings
-    app[keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
+    app[app_keys.SETTINGS] = settings
+    app[app_keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     for path, view in {
         "/images": ImagesView,
         "/images/upload": UploadView,

@@ -1,8 +1,11 @@
 """What can go wrong, without HTTP.
 
 Every class here carries a sentence that may be shown to a client: it names no query, no path of the server
-and repeats no input beyond an id. `views/problems.py` is the one place that turns them into statuses.
+and repeats no input beyond an id. `http/problems.py` is the one place that turns them into statuses.
 """
+
+import contextlib
+from collections.abc import Callable, Iterator
 
 
 class KtImagesError(Exception):
@@ -130,3 +133,19 @@ class DiskFullError(KtImagesError):
     """The store has no room left."""
 
     sentence = "The store is full"
+
+
+@contextlib.contextmanager
+def translated_errors(translate: Callable[[Exception], KtImagesError | None]) -> Iterator[None]:
+    """Raise what `translate` makes of an exception, and the exception itself where it makes nothing of it.
+
+    Each floor has one such function, for the library or the system below it.
+    """
+    try:
+        yield
+    except KtImagesError:
+        raise
+    except Exception as error:
+        if ours := translate(error):
+            raise ours from error
+        raise

@@ -5,7 +5,6 @@ In this order: the threads that decode pictures, the store, the database with it
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -16,15 +15,14 @@ from kt_images import collector
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
-from kt_images.database.hosts import preferring_standbys
+from kt_images.database.database import Database
 from kt_images.database.meanings import explained
-from kt_images.database.pool import Pool
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
-from kt_images.views import keys
+from kt_images.views import app_keys
 
 logger = logging.getLogger(__name__)
 
@@ -35,30 +33,23 @@ RETRY_SECONDS = 1.0
 
 
 async def _pictures(app: web.Application) -> AsyncIterator[None]:
-    with Pictures(app[keys.SETTINGS].max_pixels) as app[keys.PICTURES]:
+    with Pictures(app[app_keys.SETTINGS].max_pixels) as app[app_keys.PICTURES]:
         yield
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
-    app[keys.STORE] = Store(app[keys.SETTINGS].uploads_dir)
-    app[keys.STORE].open()
-    app[keys.THUMBNAILS] = Thumbnails(app[keys.STORE], app[keys.PICTURES])
+    app[app_keys.STORE] = Store(app[app_keys.SETTINGS].uploads_dir)
+    app[app_keys.STORE].open()
+    app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.PICTURES])
     yield
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
-    settings = app[keys.SETTINGS]
-    limits = Limits(
-        settings.connect_timeout, settings.acquire_timeout, settings.statement_timeout, settings.lock_timeout
-    )
+    settings = app[app_keys.SETTINGS]
     async with _postgresql(settings) as dsn:
         if not settings.postgres_dsn:
-            await _upgrade(dsn, limits)
-        async with (
-            Pool(dsn, settings.pool_size, limits) as app[keys.POOL],
-            Pool(dsn, settings.stream_pool_size, _patient(settings, limits)) as app[keys.STREAM_POOL],
-            _replicas(app, dsn, limits),
-        ):
+            await _upgrade(dsn)
+        async with Database.open(dsn, settings) as app[app_keys.DATABASE]:
             try:
                 await _match(app)
                 waiting = None
@@ -68,11 +59,6 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             yield
             if waiting:
                 waiting.cancel()
-
-
-def _patient(settings: Settings, limits: Limits) -> Limits:
-    """A list waits longer for its turn than other requests: slow readers come in crowds."""
-    return dataclasses.replace(limits, acquire=max(limits.acquire, settings.stream_patience))
 
 
 @contextlib.asynccontextmanager
@@ -100,37 +86,22 @@ async def _keep_running(server: embedded.Embedded) -> None:
             logger.error("%s", error)  # noqa: TRY400 (the sentence says it)
 
 
-@contextlib.asynccontextmanager
-async def _replicas(app: web.Application, dsn: str, limits: Limits) -> AsyncIterator[None]:
-    """Have images and lists read from the replicas, and from the primary while none of them answers."""
-    settings = app[keys.SETTINGS]
-    if not settings.postgres_replica_dsn:
-        app[keys.REPLICA_POOL], app[keys.REPLICA_STREAM_POOL] = app[keys.POOL], app[keys.STREAM_POOL]
-        yield
-        return
-    replicas = preferring_standbys(settings.postgres_replica_dsn)
-    async with (
-        Pool(replicas, settings.pool_size, limits, fallback=dsn) as app[keys.REPLICA_POOL],
-        Pool(replicas, settings.stream_pool_size, _patient(settings, limits), dsn) as app[keys.REPLICA_STREAM_POOL],
-    ):
-        yield
-
-
 async def _collector(app: web.Application) -> AsyncIterator[None]:
-    settings = app[keys.SETTINGS]
+    settings = app[app_keys.SETTINGS]
     if not settings.collect_interval:
         yield
         return
+    db, store = app[app_keys.DATABASE].primary.statements, app[app_keys.STORE]
     collecting = asyncio.create_task(
-        collector.keep_collecting(app[keys.POOL], app[keys.STORE], settings.collect_interval, settings.collect_grace)
+        collector.keep_collecting(db, store, settings.collect_interval, settings.collect_grace)
     )
     yield
     collecting.cancel()
     await asyncio.wait([collecting])
 
 
-async def _upgrade(dsn: str, limits: Limits) -> None:
-    connection = await Connection.open(dsn, limits)
+async def _upgrade(dsn: str) -> None:
+    connection = await Connection.open(dsn, Limits())
     try:
         await schema.upgrade(connection)
     finally:
@@ -139,8 +110,9 @@ async def _upgrade(dsn: str, limits: Limits) -> None:
 
 async def _match(app: web.Application) -> None:
     """See that database, schema and store belong together. Raises SchemaError, OtherStoreError, UnavailableError."""
-    await schema.check(app[keys.POOL])
-    await pair(app[keys.POOL], app[keys.STORE])
+    db = app[app_keys.DATABASE].primary.statements
+    await schema.check(db)
+    await pair(db, app[app_keys.STORE])
 
 
 async def _wait_for(app: web.Application) -> None:

@@ -1,100 +1,26 @@
 """The words everybody shares: images, attachments, totals, errors.
 
-What comes from outside (`NewImage`, `ImageChanges`, the filter's tags) is checked and normalised here, once, so that
-a tag is searched in the same form in which it was stored. What comes from PostgreSQL (`Image`, `Attachment`)
-is taken as it is.
+What comes from outside (`NewImage`, `ImageChanges`) is checked and normalised by the types of its fields. What comes
+from PostgreSQL (`Image`, `Attachment`) is taken as it is.
 """
 
-import re
-import unicodedata
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
 
-MAX_ID = 2**63 - 1
-MAX_TAGS = 64
-MAX_TAG_LENGTH = 100
-MAX_FILENAME_BYTES = 255
+from kt_images.fields import Filename, Tags
 
-# NUL and the other control characters, and halves of surrogate pairs, which no UTF-8 can hold.
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# No text shrinks more than this in NFC; normalising is quadratic in its marks, so longer ones are refused unread.
-_NFC_SHRINKS = 4
-# Repeated tags count once, but not without end; no body has more keys than this by mistake.
-MOST_TAGS_READ = 4 * MAX_TAGS
+# No body has more keys than this by mistake.
 MOST_KEYS_READ = 16
-
-
-def _filename(text: str) -> str:
-    if len(text) <= _NFC_SHRINKS * MAX_FILENAME_BYTES and not _FORBIDDEN.search(text):
-        name = unicodedata.normalize("NFC", text)
-        if 1 <= len(name.encode()) <= MAX_FILENAME_BYTES and name not in {".", ".."} and not set(name) & set("/\\"):
-            return name
-    raise PydanticCustomError(
-        "filename", "A filename is 1 to 255 bytes of UTF-8, without slashes and control characters"
-    )
-
-
-def _tag(text: str) -> str:
-    text = text.strip()
-    if len(text) <= _NFC_SHRINKS * MAX_TAG_LENGTH and not _FORBIDDEN.search(text):
-        tag = unicodedata.normalize("NFC", text)
-        if 1 <= len(tag) <= MAX_TAG_LENGTH:
-            return tag
-    raise PydanticCustomError("tag", "A tag is 1 to 100 characters, without control characters")
-
-
-def _few(tags: Any) -> Any:
-    # Each refused element becomes an object; a body of a megabyte holds half a million.
-    if isinstance(tags, list) and len(tags) > MOST_TAGS_READ:
-        raise PydanticCustomError("tags_length", "An image has at most 64 tags")
-    return tags
-
-
-def _tags(tags: list[str]) -> list[str]:
-    unique = list(dict.fromkeys(tags))
-    if len(unique) > MAX_TAGS:
-        raise PydanticCustomError("tags_length", "An image has at most 64 tags")
-    return unique
-
-
-def _digits(value: Any) -> Any:
-    # int() also takes " 1", "1_000" and other scripts' digits.
-    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise PydanticCustomError("digits", "Digits only")
-    return value
 
 
 def _may_be_left_out(schema: dict[str, Any]) -> None:
     # None stands for "left out" in the code; a client cannot send null.
     del schema["default"]
     schema.update(schema.pop("anyOf")[0])
-
-
-Filename = Annotated[
-    str,
-    AfterValidator(_filename),
-    Field(
-        description="1 to 255 bytes of UTF-8, without slashes and control characters; kept in Unicode NFC.",
-        json_schema_extra={"minLength": 1, "maxLength": MAX_FILENAME_BYTES},
-        examples=["example.jpg"],
-    ),
-]
-Tag = Annotated[
-    str,
-    AfterValidator(_tag),
-    Field(
-        description="1 to 100 characters, case-sensitive, kept in Unicode NFC and without blanks around it.",
-        json_schema_extra={"minLength": 1},
-    ),
-]
-Tags = Annotated[list[Tag], BeforeValidator(_few), AfterValidator(_tags)]
-ImageId = Annotated[int, Field(description="The image's id.", ge=1, le=MAX_ID)]
-Count = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_ID)]
-Position = Annotated[int, BeforeValidator(_digits), Field(ge=0, le=MAX_ID)]
 
 
 class Image(BaseModel):
@@ -162,8 +88,8 @@ class OnDuplicate(StrEnum):
     MERGE_TAGS = "merge_tags"
 
 
-class ImageFilter(BaseModel):
-    """Which images a list gives: every condition must hold."""
+class Selection(BaseModel):
+    """Which images are meant: every condition must hold."""
 
     tags_all: list[str] = []
     tags_any: list[str] = []

@@ -1,12 +1,12 @@
 """Storing an upload: the bytes first, the row that makes them exist last."""
 
-from kt_images.completion import to_the_end
 from kt_images.database import attachments, images
 from kt_images.database.pool import Pool
 from kt_images.errors import DuplicateError, UnavailableError
 from kt_images.files.pictures import Picture
 from kt_images.files.store import Received, Store
 from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
+from kt_images.shielding import shielded
 
 
 async def attach(
@@ -17,7 +17,7 @@ async def attach(
     A client that leaves meanwhile changes nothing: a file that was kept gets its row. Raises ImageNotFoundError,
     DiskFullError, UnavailableError.
     """
-    return await to_the_end(_attach(pool, files, received, picture, image_id, filename))
+    return await shielded(_attach(pool, files, received, picture, image_id, filename))
 
 
 async def create(
@@ -28,7 +28,7 @@ async def create(
     When an image has these bytes already, `on_duplicate` decides: there are two, or DuplicateError is raised, or that
     image gets the tags. Also raises InvalidRequestError for too many of them, DiskFullError, UnavailableError.
     """
-    return await to_the_end(_create(pool, files, received, picture, new, on_duplicate))
+    return await shielded(_create(pool, files, received, picture, new, on_duplicate))
 
 
 async def _attach(

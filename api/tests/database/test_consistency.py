@@ -20,7 +20,7 @@ from kt_images.database import images
 from kt_images.database.connection import Limits
 from kt_images.database.pool import Pool
 from kt_images.database.stream import Pace, chunks
-from kt_images.models import ImageChanges, ImageFilter, NewImage
+from kt_images.models import ImageChanges, NewImage, Selection
 
 TAGS = st.lists(st.sampled_from(["red", "blue"]), unique=True)
 
@@ -53,7 +53,7 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
         self.ever = {}  # image_id -> all the tags it ever had
         self.throughout = None
         self.given = []
-        self.wanted = ImageFilter(**wanted)
+        self.wanted = Selection(**wanted)
         for tags in first:
             self.store(tags)
         self.throughout = {image_id for image_id, tags in self.now.items() if self.matches(tags)}
@@ -149,7 +149,7 @@ async def test_the_worked_example(pool):
     for number in (1, 2, 3, 4, 5):
         await images.create(pool, NewImage(filename=str(number), tags=["red"]))
     await images.delete(pool, 4)
-    wanted, given = ImageFilter(tags_all=["red"]), []
+    wanted, given = Selection(tags_all=["red"]), []
     async with aclosing(chunks(pool, wanted, render, Pace(size=2, lease=0.02))) as stream:
         given.append(await anext(stream))
         await asyncio.sleep(0.1)

@@ -16,7 +16,7 @@ from kt_images.database.connection import Connection, Limits
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
 from kt_images.models import NewImage
-from kt_images.views import keys
+from kt_images.views import app_keys
 
 LIMITS = Limits(connect=1, acquire=2)
 
@@ -131,7 +131,7 @@ async def test_a_list_goes_on_at_another_server(three, serve):
     client = await serve(
         postgres_dsn=f"{dsn} target_session_attrs=read-write", postgres_replica_dsn=dsn, chunk_size=100
     )
-    replica = client.app[keys.REPLICA_STREAM_POOL]
+    replica = client.app[app_keys.DATABASE].replica.streams
     await caught_up(replica, 20_000)
     async with client.session.get(client.make_url("/images"), headers={"Accept": "application/x-ndjson"}) as answer:
         beginning = await answer.content.read(1000)
@@ -151,7 +151,7 @@ async def test_a_list_goes_on_at_another_server(three, serve):
 async def test_reads_go_to_a_standby_writes_to_the_primary_and_a_client_can_ask_for_the_primary(three, serve):
     dsn = await prepared(three, 3)
     client = await serve(postgres_dsn=f"{dsn} target_session_attrs=read-write", postgres_replica_dsn=dsn)
-    await caught_up(client.app[keys.REPLICA_POOL], 3)
+    await caught_up(client.app[app_keys.DATABASE].replica.statements, 3)
     for server in three[1:]:
         server.ask("select pg_wal_replay_pause()")
     three[0].ask("alter system reset synchronous_standby_names", "select pg_reload_conf()")

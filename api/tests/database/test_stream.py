@@ -10,7 +10,7 @@ from kt_images import errors
 from kt_images.database.connection import Limits
 from kt_images.database.pool import Pool
 from kt_images.database.stream import Pace, chunks
-from kt_images.models import ImageFilter
+from kt_images.models import Selection
 
 FILL = "insert into images (filename, tags) select 'f' || n, array['t' || n % 10] from generate_series(1, 1000) as n"
 PACE = Pace(size=10, lease=0.05, patience=5, pause=0.01)
@@ -34,7 +34,7 @@ def ids(chunk):
 
 async def collected(pool, pace=PACE, between=None, **wanted):
     found = []
-    async with aclosing(chunks(pool, ImageFilter(**wanted), lines, pace)) as stream:
+    async with aclosing(chunks(pool, Selection(**wanted), lines, pace)) as stream:
         async for chunk in stream:
             assert chunk.count == len(ids(chunk))
             assert chunk.last == ids(chunk)[-1]
@@ -109,7 +109,7 @@ async def test_a_first_chunk_that_cannot_be_had_is_an_error_at_once():
 async def test_a_stream_that_is_left_gives_back_what_it_had(single):
     tasks = len(asyncio.all_tasks())
     for _ in range(50):
-        async with aclosing(chunks(single, ImageFilter(), lines, PACE)) as stream:
+        async with aclosing(chunks(single, Selection(), lines, PACE)) as stream:
             await anext(stream)
     assert len(asyncio.all_tasks()) == tasks
     assert await single.query("select 1")

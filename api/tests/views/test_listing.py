@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kt_images.views import keys
+from kt_images.views import app_keys
 
 # `make faults` asks for more.
 ROUNDS = int(os.environ.get("KT_TEST_ROUNDS", "3"))
@@ -178,7 +178,7 @@ async def test_a_reader_that_stops_but_stays_is_let_go(serve, pool):
     await pool.query(FILL)
     client = await serve(send_timeout=1)
     with await stalled_reader(client) as connection:
-        streams = client.app[keys.STREAMS]
+        streams = client.app[app_keys.STREAMS]
         assert streams._value == 999
         async with asyncio.timeout(20):
             while streams._value < 1000:
@@ -239,13 +239,13 @@ async def test_requests_cut_off_at_random_moments_leave_nothing_behind(serve, po
     async with asyncio.timeout(5):
         while (
             len(asyncio.all_tasks()) > tasks
-            or client.app[keys.STREAMS]._value < 1000
+            or client.app[app_keys.STREAMS]._value < 1000
             or len(list(Path("/dev/fd").iterdir())) > descriptors + 16
             or (await left())[0].n > 20
         ):
             await asyncio.sleep(0.05)
-    for key in (keys.POOL, keys.STREAM_POOL):
-        assert client.app[key]._leases._value == 8
+    primary = client.app[app_keys.DATABASE].primary
+    assert [pool._leases._value for pool in (primary.statements, primary.streams)] == [8, 8]
 
 
 async def test_readers_that_leave_are_forgotten(serve, pool):
@@ -255,5 +255,5 @@ async def test_readers_that_leave_are_forgotten(serve, pool):
     for _ in range(50):
         (await stalled_reader(client)).close()
     async with asyncio.timeout(5):
-        while client.app[keys.STREAMS]._value < 1000 or len(asyncio.all_tasks()) > before:
+        while client.app[app_keys.STREAMS]._value < 1000 or len(asyncio.all_tasks()) > before:
             await asyncio.sleep(0.05)

@@ -5,8 +5,7 @@ from collections.abc import Collection, Sequence
 import psycopg2.errors
 from psycopg2.extras import Json
 
-from kt_images.database.connection import Connection
-from kt_images.database.pool import Pool
+from kt_images.database.connection import Connection, Queryable
 from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError, InvalidRequestError
 from kt_images.models import Attachment
 
@@ -60,25 +59,25 @@ RESTORE = """
 """
 
 
-async def put(pool: Pool | Connection, attachment: Attachment) -> None:
+async def put(db: Queryable, attachment: Attachment) -> None:
     """Store the row, in the place of one of the same name. Raises ImageNotFoundError."""
     try:
-        await pool.query(UPSERT, attachment.model_dump())
+        await db.query(UPSERT, attachment.model_dump())
     except psycopg2.errors.ForeignKeyViolation:
         raise ImageNotFoundError(attachment.image_id) from None
 
 
-async def read(pool: Pool, image_id: int, filename: str) -> Attachment:
+async def read(db: Queryable, image_id: int, filename: str) -> Attachment:
     """Return the attachment. Raises AttachmentNotFoundError."""
-    rows = await pool.query(SELECT, {"image_id": image_id, "filename": filename})
+    rows = await db.query(SELECT, {"image_id": image_id, "filename": filename})
     if not rows:
         raise AttachmentNotFoundError
     return Attachment.model_validate(rows[0])
 
 
-async def named(pool: Pool, keys: Collection[str]) -> set[str]:
+async def named(db: Queryable, keys: Collection[str]) -> set[str]:
     """Return those of the keys that a row names."""
-    rows = await pool.query(NAMED, {"keys": list(keys)}) if keys else []
+    rows = await db.query(NAMED, {"keys": list(keys)}) if keys else []
     return {row.object_key for row in rows}
 
 
@@ -106,14 +105,14 @@ async def restore(connection: Connection, rows: Sequence[Attachment]) -> None:
         raise InvalidRequestError("The attachments contradict each other or the images, or are none") from error
 
 
-async def read_all(pool: Pool, image_id: int) -> list[Attachment]:
+async def read_all(db: Queryable, image_id: int) -> list[Attachment]:
     """Return the image's attachments by filename; none for an image that is not there."""
-    return [Attachment.model_validate(row) for row in await pool.query(SELECT_ALL, {"image_id": image_id})]
+    return [Attachment.model_validate(row) for row in await db.query(SELECT_ALL, {"image_id": image_id})]
 
 
-async def names(pool: Pool, object_key: str) -> bool:
+async def names(db: Queryable, object_key: str) -> bool:
     """Tell whether an attachment has the file of this key."""
-    return bool(await pool.query(SELECT_KEY, {"object_key": object_key}))
+    return bool(await db.query(SELECT_KEY, {"object_key": object_key}))
 
 
 async def lock_twin(connection: Connection, sha256: str) -> int | None:
@@ -123,7 +122,7 @@ async def lock_twin(connection: Connection, sha256: str) -> int | None:
     return rows[0].image_id if rows else None
 
 
-async def delete(pool: Pool, image_id: int, filename: str) -> None:
+async def delete(db: Queryable, image_id: int, filename: str) -> None:
     """Delete the attachment; its file is the collector's. Raises AttachmentNotFoundError."""
-    if not await pool.query(DELETE, {"image_id": image_id, "filename": filename}):
+    if not await db.query(DELETE, {"image_id": image_id, "filename": filename}):
         raise AttachmentNotFoundError

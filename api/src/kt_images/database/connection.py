@@ -13,7 +13,7 @@ import contextlib
 import select
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiopg
 import psycopg2
@@ -50,6 +50,13 @@ class Limits:
             "client_connection_check_interval": CLIENT_CHECK_SECONDS,
         }
         return " ".join(f"-c {name}={value * 1000:.0f}ms" for name, value in seconds.items())
+
+
+class Queryable(Protocol):
+    """What runs single statements: a pool, on whichever connection is free, or one connection, as in a transaction."""
+
+    async def query(self, sql: str, parameters: Parameters = None) -> list[Any]:
+        """Run a statement and return its rows as named tuples."""
 
 
 class Connection(aiopg.Connection):

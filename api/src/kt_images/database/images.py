@@ -6,8 +6,7 @@ from typing import Any
 import psycopg2.errors
 from psycopg2.extras import Json
 
-from kt_images.database.connection import Connection
-from kt_images.database.pool import Pool
+from kt_images.database.connection import Connection, Queryable
 from kt_images.errors import ImageNotFoundError, InvalidRequestError
 from kt_images.models import Image, ImageChanges, NewImage
 
@@ -45,32 +44,32 @@ RESTORE = """
 GO_ON_AFTER = "select setval(pg_get_serial_sequence('images', 'image_id'), %(last)s)"
 
 
-async def create(pool: Pool | Connection, image: NewImage) -> Image:
+async def create(db: Queryable, image: NewImage) -> Image:
     """Store a new image; return it with its id."""
-    rows = await pool.query(INSERT, image.model_dump())
+    rows = await db.query(INSERT, image.model_dump())
     return Image.model_validate(rows[0])
 
 
-async def read(pool: Pool, image_id: int) -> Image:
+async def read(db: Queryable, image_id: int) -> Image:
     """Return the image. Raises ImageNotFoundError."""
-    return _the_image(await pool.query(SELECT, {"image_id": image_id}), image_id)
+    return _the_image(await db.query(SELECT, {"image_id": image_id}), image_id)
 
 
-async def change(pool: Pool | Connection, image_id: int, changes: ImageChanges) -> Image:
+async def change(db: Queryable, image_id: int, changes: ImageChanges) -> Image:
     """Change the image in one statement; return it as it now is.
 
     Raises ImageNotFoundError, and InvalidRequestError when it would have too many tags.
     """
     try:
-        rows = await pool.query(UPDATE, {"image_id": image_id, **changes.model_dump()})
+        rows = await db.query(UPDATE, {"image_id": image_id, **changes.model_dump()})
     except psycopg2.errors.CheckViolation:
         raise InvalidRequestError("An image has at most 64 tags") from None
     return _the_image(rows, image_id)
 
 
-async def delete(pool: Pool, image_id: int) -> None:
+async def delete(db: Queryable, image_id: int) -> None:
     """Delete the image, its attachments with it. Raises ImageNotFoundError."""
-    if not await pool.query(DELETE, {"image_id": image_id}):
+    if not await db.query(DELETE, {"image_id": image_id}):
         raise ImageNotFoundError(image_id)
 
 

@@ -9,8 +9,7 @@ from importlib import resources
 
 import psycopg2
 
-from kt_images.database.connection import Connection
-from kt_images.database.pool import Pool
+from kt_images.database.connection import Connection, Queryable
 from kt_images.errors import InvalidRequestError, SchemaError
 
 STARTS_OVER = "00_"
@@ -62,9 +61,9 @@ def _nothing(rows: Rows) -> bool:
     return not any(rows.values())
 
 
-async def check(pool: Pool) -> None:
+async def check(db: Queryable) -> None:
     """Raise SchemaError when the database lacks a fixture, UnavailableError when it cannot be asked."""
-    if _missing(row.name for row in await pool.query(APPLIED)):
+    if _missing(row.name for row in await db.query(APPLIED)):
         raise SchemaError
 
 

@@ -14,7 +14,7 @@ from itertools import accumulate
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import KtImagesError, UnavailableError
-from kt_images.models import Image, ImageFilter
+from kt_images.models import Image, Selection
 
 CONDITIONS = {
     "tags_all": "and tags @> %(tags_all)s::text[]",
@@ -79,7 +79,7 @@ class Chunk:
 Render = Callable[[list[str]], bytes]
 
 
-async def chunks(pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
+async def chunks(pool: Pool, wanted: Selection, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
     """Yield the images that are `wanted`, by ascending id.
 
     Each chunk but the last holds `pace.size` images, fewer where they are uncommonly long. An image is given at most
@@ -100,7 +100,7 @@ async def chunks(pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) ->
 class _Reader:
     """Reads a list ahead of its client: in stretches, each with a cursor, a connection and a transaction of its own."""
 
-    def __init__(self, pool: Pool, wanted: ImageFilter, render: Render, pace: Pace) -> None:
+    def __init__(self, pool: Pool, wanted: Selection, render: Render, pace: Pace) -> None:
         self._pool, self._wanted, self._render, self._pace = pool, wanted, render, pace
         self._tuple_fraction = WHOLE_LIST
         self._size = pace.size
@@ -187,7 +187,7 @@ class _Reader:
         return True
 
 
-def _open_cursor(connection: Connection, wanted: ImageFilter, fraction: float, size: int) -> None:
+def _open_cursor(connection: Connection, wanted: Selection, fraction: float, size: int) -> None:
     conditions = " ".join(condition for tags, condition in CONDITIONS.items() if getattr(wanted, tags))
     connection.send(OPEN.format(fraction=fraction, conditions=conditions, size=size), wanted.model_dump())
 
@@ -200,7 +200,7 @@ async def _close_cursor(connection: Connection, *, pending: bool) -> None:
         await connection.query(CLOSE)
 
 
-def _rest(wanted: ImageFilter, given: Chunk) -> ImageFilter:
+def _rest(wanted: Selection, given: Chunk) -> Selection:
     """What is still wanted once `given` was given."""
     # PostgreSQL plans for a limit's rows, however many, and not for the cursor's first steps: none must stay none.
     limit = None if wanted.limit is None else wanted.limit - given.count

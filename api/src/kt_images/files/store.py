@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from kt_images.completion import to_the_end
 from kt_images.errors import (
     DamagedStoreError,
     DiskFullError,
@@ -28,6 +27,7 @@ from kt_images.errors import (
     UnavailableError,
 )
 from kt_images.files.walk import NAME, NOTICED, Found, files
+from kt_images.shielding import shielded
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
@@ -217,7 +217,7 @@ class Store:
 
 async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run in a thread, to the end: a descriptor is not closed, a file not removed, while a thread works on it."""
-    return await to_the_end(asyncio.to_thread(function, *args, **kwargs))
+    return await shielded(asyncio.to_thread(function, *args, **kwargs))
 
 
 async def _gathered(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

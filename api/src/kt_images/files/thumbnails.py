@@ -9,11 +9,11 @@ from typing import BinaryIO, cast
 
 from PIL import ExifTags, Image, ImageOps
 
-from kt_images.completion import to_the_end
 from kt_images.errors import DamagedStoreError, DiskFullError, KtImagesError, UnavailableError
 from kt_images.files.pictures import ON_ITS_SIDE, Pictures, opened
 from kt_images.files.store import Store
 from kt_images.models import Attachment
+from kt_images.shielding import shielded
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Thumbnails:
         file = await asyncio.to_thread(self._store.open_object, original.object_key, original.size)
         with io.BufferedReader(file) as buffered:
             try:
-                small = await to_the_end(self._pictures.run(shrink, buffered, width))
+                small = await shielded(self._pictures.run(shrink, buffered, width))
             except KtImagesError as error:
                 raise DamagedStoreError from error
         try:

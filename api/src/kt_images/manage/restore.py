@@ -17,10 +17,11 @@ from kt_images.database import attachments, embedded, images
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError
+from kt_images.fields import MAX_ID
 from kt_images.files.store import Received, Store
 from kt_images.manage import archive, command
 from kt_images.manage.archive import ArchiveError
-from kt_images.models import MAX_ID, Attachment, Image
+from kt_images.models import Attachment, Image
 from kt_images.pairing import pair
 
 

@@ -10,9 +10,10 @@ from yarl import URL
 
 from kt_images import uploads
 from kt_images.database import attachments, images
-from kt_images.models import Attachment, Error, Filename, ImageId, StoredFile, StoredFiles
+from kt_images.fields import Filename, ImageId
+from kt_images.http.forms import Form
+from kt_images.models import Attachment, Error, StoredFile, StoredFiles
 from kt_images.views.base import View, json_answer
-from kt_images.views.forms import Form
 
 AttachmentName = Annotated[Filename, Field(description="The name under which the file is stored.")]
 
@@ -26,9 +27,9 @@ class AttachmentsView(View):
         Status Codes:
             200: The files; none is an empty list.
         """
-        stored = await attachments.read_all(self.pool, image_id)
+        stored = await attachments.read_all(self.db, image_id)
         if not stored:
-            await images.read(self.pool, image_id)
+            await images.read(self.db, image_id)
         return json_answer(StoredFiles([_shown(one) for one in stored]))
 
     head = get
@@ -43,7 +44,7 @@ class AttachmentView(View):
         Status Codes:
             302: The header Location names where its bytes are.
         """
-        await attachments.read(self.pool, image_id, filename)
+        await attachments.read(self.db, image_id, filename)
         raise web.HTTPFound(URL(_media_url(image_id, filename), encoded=True))
 
     head = get
@@ -62,12 +63,12 @@ class AttachmentView(View):
             415: It is no picture of a supported type.
             507: The disk is full.
         """
-        await images.read(self.pool, image_id)
+        await images.read(self.db, image_id)
         form = Form(self.request, self.settings)
         async with self.store.receive(form.file(), self.settings.max_upload_size) as received:
             form.check_digests(received.sha256)
             picture = await self.pictures.inspect(received.path)
-            stored = await uploads.attach(self.pool, self.store, received, picture, image_id, filename)
+            stored = await uploads.attach(self.db, self.store, received, picture, image_id, filename)
         return web.Response(text=f"{stored.filename} sized of {stored.size} successfully stored")
 
     async def delete(self, image_id: ImageId, filename: AttachmentName, /) -> r204 | r404[Error]:
@@ -76,7 +77,7 @@ class AttachmentView(View):
         Status Codes:
             204: It is gone.
         """
-        await attachments.delete(self.pool, image_id, filename)
+        await attachments.delete(self.db, image_id, filename)
         return web.Response(status=204)
 
 

@@ -13,11 +13,13 @@ from aiohttp_pydantic import PydanticView
 from pydantic import BaseModel
 
 from kt_images.base_settings import Settings
+from kt_images.database.database import Pools
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError, StalledError, UnsupportedMediaTypeError
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
-from kt_images.views import keys, problems
+from kt_images.http import problems
+from kt_images.views import app_keys
 
 JSON = "application/json"
 
@@ -53,24 +55,27 @@ class View(PydanticView):
 
     @property
     def settings(self) -> Settings:
-        return self.request.app[keys.SETTINGS]
+        return self.request.app[app_keys.SETTINGS]
 
     @property
-    def pool(self) -> Pool:
-        return self.request.app[keys.POOL]
+    def db(self) -> Pool:
+        """The primary, for single statements."""
+        return self.request.app[app_keys.DATABASE].primary.statements
 
-    def reading(self, primary: web.AppKey[Pool], replica: web.AppKey[Pool]) -> Pool:
-        """Return the pool to read from: the replicas', unless the client asks for what the primary has."""
+    @property
+    def reader(self) -> Pools:
+        """The servers to read images and lists from: the replicas, unless the client asks for what the primary has."""
         asks_for_newest = "no-cache" in self.request.headers.get(hdrs.CACHE_CONTROL, "").lower()
-        return self.request.app[primary if asks_for_newest else replica]
+        database = self.request.app[app_keys.DATABASE]
+        return database.primary if asks_for_newest else database.replica
 
     @property
     def store(self) -> Store:
-        return self.request.app[keys.STORE]
+        return self.request.app[app_keys.STORE]
 
     @property
     def pictures(self) -> Pictures:
-        return self.request.app[keys.PICTURES]
+        return self.request.app[app_keys.PICTURES]
 
     async def _iter(self) -> web.StreamResponse:
         if self.request.method not in self.allowed_methods:

@@ -47,7 +47,7 @@ class ReadyView(View):
         unreachable = []
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await schema.check(self.pool)
+                await schema.check(self.db)
         except SchemaError:
             unreachable.append("schema")
         except (KtImagesError, TimeoutError):

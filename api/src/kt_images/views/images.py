@@ -10,20 +10,9 @@ from pydantic import Field
 from kt_images.database import images
 from kt_images.database.stream import Pace, chunks
 from kt_images.errors import UnavailableError
-from kt_images.models import (
-    MAX_ID,
-    Count,
-    Error,
-    Image,
-    ImageChanges,
-    ImageFilter,
-    ImageId,
-    ImageList,
-    NewImage,
-    Position,
-    Tag,
-)
-from kt_images.views import keys
+from kt_images.fields import MAX_ID, Count, ImageId, Position, Tag
+from kt_images.models import Error, Image, ImageChanges, ImageList, NewImage, Selection
+from kt_images.views import app_keys
 from kt_images.views.base import View, json_answer
 from kt_images.views.listing import send, wanted_format
 
@@ -49,10 +38,10 @@ class ImagesView(View):
             200: Chunks of images, then the totals.
         """
         most = None if limit == MAX_ID else limit
-        wanted = ImageFilter(tags_all=tag + tags_all, tags_any=tags_any, tags_none=tags_none, after=after, limit=most)
+        wanted = Selection(tags_all=tag + tags_all, tags_any=tags_any, tags_none=tags_none, after=after, limit=most)
         form, settings = wanted_format(self.request), self.settings
         pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
-        pool, streams = self.reading(keys.STREAM_POOL, keys.REPLICA_STREAM_POOL), self.request.app[keys.STREAMS]
+        pool, streams = self.reader.streams, self.request.app[app_keys.STREAMS]
         if streams.locked():
             raise UnavailableError("The service sends as many lists as it can, please try again")
         async with streams, aclosing(chunks(pool, wanted, form.chunk, pace)) as stream:
@@ -66,7 +55,7 @@ class ImagesView(View):
         Status Codes:
             201: The image with its image_id.
         """
-        created = await images.create(self.pool, image)
+        created = await images.create(self.db, image)
         return json_answer(created, status=201, Location=f"/images/{created.image_id}")
 
 
@@ -79,7 +68,7 @@ class ImageView(View):
         Status Codes:
             200: The image.
         """
-        return json_answer(await images.read(self.reading(keys.POOL, keys.REPLICA_POOL), image_id))
+        return json_answer(await images.read(self.reader.statements, image_id))
 
     head = get
 
@@ -89,7 +78,7 @@ class ImageView(View):
         Status Codes:
             200: The image as it now is.
         """
-        return json_answer(await images.change(self.pool, image_id, changes))
+        return json_answer(await images.change(self.db, image_id, changes))
 
     async def delete(self, image_id: ImageId, /) -> r204 | r404[Error]:
         """Delete an image and its attachments.
@@ -97,5 +86,5 @@ class ImageView(View):
         Status Codes:
             204: It is gone.
         """
-        await images.delete(self.pool, image_id)
+        await images.delete(self.db, image_id)
         return web.Response(status=204)

@@ -8,8 +8,8 @@ from http import HTTPMethod
 from aiohttp import hdrs, web
 
 from kt_images.database.stream import Chunk
+from kt_images.http.sockets import break_when_stalled, keep_little_ready
 from kt_images.models import Totals
-from kt_images.views.sockets import break_when_stalled, keep_little_ready
 
 
 @dataclass(frozen=True)

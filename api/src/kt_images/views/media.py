@@ -14,14 +14,16 @@ from pydantic.json_schema import SkipJsonSchema
 
 from kt_images.database import attachments
 from kt_images.errors import DamagedStoreError
+from kt_images.fields import ImageId
 from kt_images.files import thumbnails
-from kt_images.models import Attachment, Error, ImageId
-from kt_images.views import digests, keys
+from kt_images.http import digests
+from kt_images.http.conditions import client_has, wanted_part
+from kt_images.http.problems import ValidationFailedError, detail
+from kt_images.http.sockets import break_when_stalled, send_file
+from kt_images.models import Attachment, Error
+from kt_images.views import app_keys
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
-from kt_images.views.conditions import client_has, wanted_part
-from kt_images.views.problems import ValidationFailedError, detail
-from kt_images.views.sockets import break_when_stalled, send_file
 
 Width = Annotated[
     str,
@@ -60,11 +62,11 @@ class MediaView(View):
             416: The file has no such bytes.
         """
         widest = self._allowed(width)
-        attachment = await attachments.read(self.pool, image_id, filename)
+        attachment = await attachments.read(self.db, image_id, filename)
         try:
             return await self._answer(attachment, widest)
         except DamagedStoreError:
-            latest = await attachments.read(self.pool, image_id, filename)
+            latest = await attachments.read(self.db, image_id, filename)
             if latest.object_key == attachment.object_key:
                 await asyncio.to_thread(self.store.check)  # all of it may be gone: that is no damage
                 raise
@@ -100,7 +102,7 @@ class MediaView(View):
     async def _content(self, attachment: Attachment, widest: int | None) -> Content:
         if widest is None or attachment.width <= widest:
             return Content(attachment.content_type, attachment.size, attachment.sha256, attachment.object_key)
-        small = await self.request.app[keys.THUMBNAILS].get(attachment, widest)
+        small = await self.request.app[app_keys.THUMBNAILS].get(attachment, widest)
         return Content(thumbnails.CONTENT_TYPE, len(small), sha256(small).hexdigest(), small)
 
     async def _open(self, content: Content) -> BinaryIO:

@@ -7,10 +7,10 @@ from pydantic import Field, ValidationError
 
 from kt_images import uploads
 from kt_images.errors import InvalidRequestError
+from kt_images.http.forms import Form
+from kt_images.http.problems import ValidationFailedError
 from kt_images.models import Error, Image, NewImage, OnDuplicate
 from kt_images.views.base import View, json_answer
-from kt_images.views.forms import Form
-from kt_images.views.problems import ValidationFailedError
 
 TAGS = "tags"
 
@@ -43,7 +43,7 @@ class UploadView(View):
             new = _new_image(form)
             form.check_digests(received.sha256)
             picture = await self.pictures.inspect(received.path)
-            image, is_new = await uploads.create(self.pool, self.store, received, picture, new, on_duplicate)
+            image, is_new = await uploads.create(self.db, self.store, received, picture, new, on_duplicate)
         if not is_new:
             return json_answer(image)
         return json_answer(image, status=201, Location=f"/images/{image.image_id}")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
+async def shielded(step: Coroutine[Any, Any, T]) -> T:
     """Run `step` whole, also when whoever waits for it leaves: only then is the leaving passed on."""
     task = asyncio.create_task(step)
     try:

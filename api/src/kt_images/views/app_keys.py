@@ -5,16 +5,13 @@ import asyncio
 from aiohttp import web
 
 from kt_images.base_settings import Settings
-from kt_images.database.pool import Pool
+from kt_images.database.database import Database
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
 
 SETTINGS = web.AppKey("settings", Settings)
-POOL = web.AppKey("pool", Pool)
-STREAM_POOL = web.AppKey("stream_pool", Pool)
-REPLICA_POOL = web.AppKey("replica_pool", Pool)
-REPLICA_STREAM_POOL = web.AppKey("replica_stream_pool", Pool)
+DATABASE = web.AppKey("database", Database)
 STREAMS = web.AppKey("streams", asyncio.Semaphore)
 PICTURES = web.AppKey("pictures", Pictures)
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)

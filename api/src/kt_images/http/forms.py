@@ -6,8 +6,8 @@ from aiohttp import hdrs, web
 
 from kt_images.base_settings import Settings
 from kt_images.errors import DigestMismatchError, InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
-from kt_images.views import digests
-from kt_images.views.multipart import Multipart, Part
+from kt_images.http import digests
+from kt_images.http.multipart import Multipart, Part
 
 FILE = "image"
 

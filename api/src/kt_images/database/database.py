@@ -1,0 +1,55 @@
+"""The database: its primary, and the replicas that are read in the primary's place."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Self
+
+from kt_images.base_settings import Settings
+from kt_images.database.connection import Limits
+from kt_images.database.hosts import preferring_standbys
+from kt_images.database.pool import Pool
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Connections to the same servers, kept apart so that a crowd of slow lists takes none from single statements."""
+
+    statements: Pool
+    streams: Pool
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, dsn: str, settings: Settings, fallback: str = "") -> AsyncIterator[Self]:
+        """`fallback` is the DSN to use while `dsn` cannot be reached."""
+        limits = Limits(
+            settings.connect_timeout, settings.acquire_timeout, settings.statement_timeout, settings.lock_timeout
+        )
+        # A list waits longer for its turn than other requests: slow readers come in crowds.
+        patient = dataclasses.replace(limits, acquire=max(limits.acquire, settings.stream_patience))
+        async with (
+            Pool(dsn, settings.pool_size, limits, fallback) as statements,
+            Pool(dsn, settings.stream_pool_size, patient, fallback) as streams,
+        ):
+            yield cls(statements, streams)
+
+
+@dataclass(frozen=True)
+class Database:
+    """The primary, which takes changes, and the replicas; without replicas both are the primary."""
+
+    primary: Pools
+    replica: Pools
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, dsn: str, settings: Settings) -> AsyncIterator[Self]:
+        """Share connections to the primary at `dsn` and to the settings' replicas; nothing is connected yet."""
+        async with Pools.open(dsn, settings) as primary:
+            if not settings.postgres_replica_dsn:
+                yield cls(primary, primary)
+                return
+            replicas = preferring_standbys(settings.postgres_replica_dsn)
+            async with Pools.open(replicas, settings, fallback=dsn) as replica:
+                yield cls(primary, replica)
