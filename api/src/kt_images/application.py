@@ -9,7 +9,7 @@ from kt_images import lifecycle
 from kt_images.base_settings import Settings
 from kt_images.http import problems
 from kt_images.views import app_keys, documentation
-from kt_images.views.attachments import AttachmentsView, AttachmentView
+from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImagesView, ImageView
 from kt_images.views.media import MediaView
@@ -64,6 +64,7 @@ def create_app(settings: Settings) -> web.Application:
         f"/images/{IMAGE_ID}": ImageView,
         f"/images/{IMAGE_ID}/attachments": AttachmentsView,
         f"/images/{IMAGE_ID}/attachment/{FILENAME}": AttachmentView,
+        "/attachments": FoundAttachmentsView,
         f"/media/{IMAGE_ID}/{FILENAME}": MediaView,
         "/healthz": HealthView,
         "/readyz": ReadyView,

@@ -19,6 +19,7 @@ MAX_FILENAME_BYTES = 255
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # No text shrinks more than this in NFC; normalising is quadratic in its marks, so longer ones are refused unread.
 _NFC_SHRINKS = 4
+_SHA256 = re.compile("[0-9A-Fa-f]{64}")
 # Repeated tags count once, but not without end.
 MOST_TAGS_READ = 4 * MAX_TAGS
 
@@ -40,6 +41,12 @@ def _tag(text: str) -> str:
         if 1 <= len(tag) <= MAX_TAG_LENGTH:
             return tag
     raise PydanticCustomError("tag", "A tag is 1 to 100 characters, without control characters")
+
+
+def _sha256(text: str) -> str:
+    if _SHA256.fullmatch(text):
+        return text.lower()
+    raise PydanticCustomError("sha256", "A SHA-256 is 64 hexadecimal digits")
 
 
 def _few(tags: Any) -> Any:
@@ -81,6 +88,11 @@ Tag = Annotated[
     ),
 ]
 Tags = Annotated[list[Tag], BeforeValidator(_few), AfterValidator(_tags)]
+Sha256 = Annotated[
+    str,
+    AfterValidator(_sha256),
+    Field(description="64 hexadecimal digits, in either case.", json_schema_extra={"pattern": f"^{_SHA256.pattern}$"}),
+]
 ImageId = Annotated[int, Field(description="The image's id.", ge=1, le=MAX_ID)]
 Count = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_ID)]
 Position = Annotated[int, BeforeValidator(_digits), Field(ge=0, le=MAX_ID)]

@@ -142,6 +142,18 @@ class StoredFiles(RootModel[list[StoredFile]]):
     """The files of an image, by their names."""
 
 
+class _OfImage(BaseModel):
+    image_id: int = Field(description="The id of its image.", examples=[19])
+
+
+class FoundAttachment(StoredFile, _OfImage):
+    """An attachment of some image."""
+
+
+class FoundAttachments(RootModel[list[FoundAttachment]]):
+    """Attachments of any images, by image_id and filename."""
+
+
 class ErrorDetail(BaseModel):
     """One field at fault."""
 

@@ -104,6 +104,73 @@ async def test_an_image_that_is_not_there_has_no_list_of_files(image):
     assert (answer.status, await answer.json()) == (404, {"error": "Image <22> is not found"})
 
 
+@pytest.fixture
+async def twins(image):
+    """Three images; the first two have the PNG, the third another picture."""
+    await upload(image, PNG, "b")
+    await upload(image, PNG, "B")
+    for content in (PNG, JPEG.read_bytes()):
+        assert (await image.post("/images/upload", data=form(content, filename="a"))).status == 201
+    return image
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+async def with_bytes(client, *digests):
+    answer = await client.get("/attachments", params=[("sha256", one) for one in digests])
+    assert answer.status == 200, await answer.text()
+    return [(file["image_id"], file["filename"]) for file in await answer.json()]
+
+
+async def test_attachments_are_found_by_their_bytes(twins):
+    assert await with_bytes(twins, digest(PNG)) == [(1, "B"), (1, "b"), (2, "a")]
+    assert await with_bytes(twins, digest(PNG).upper(), digest(PNG)) == [(1, "B"), (1, "b"), (2, "a")]
+    assert await with_bytes(twins, digest(JPEG.read_bytes()), digest(b""), digest(PNG)) == [
+        (1, "B"), (1, "b"), (2, "a"), (3, "a")
+    ]  # fmt: skip
+    assert await with_bytes(twins, digest(b"")) == []
+
+
+async def test_a_found_attachment_is_shown_as_among_those_of_its_image(twins):
+    (found,) = await (await twins.get("/attachments", params={"sha256": digest(JPEG.read_bytes())})).json()
+    assert found.pop("image_id") == 3
+    assert await (await twins.get("/images/3/attachments")).json() == [found]
+
+
+async def test_the_bytes_of_a_hundred_files_can_be_asked_for_at_once(twins):
+    others = [digest(f"{n}".encode()) for n in range(99)]
+    assert await with_bytes(twins, *others, digest(JPEG.read_bytes())) == [(3, "a")]
+
+
+async def test_of_attachments_with_the_same_bytes_the_first_hundred_are_given(twins, pool):
+    await pool.query("insert into images (filename) select 'x' from generate_series(1, 150)")
+    await pool.query("""
+        insert into attachments (image_id, filename, object_key, content_type, size, sha256, width, height)
+        select images.image_id, 'x', 'key ' || images.image_id, content_type, size, sha256, width, height
+        from images, (select * from attachments where image_id = 2) as twin where images.image_id > 3
+    """)
+    found = await with_bytes(twins, digest(JPEG.read_bytes()), digest(PNG))
+    assert len(found) == 101
+    assert found[:4] == [(1, "B"), (1, "b"), (2, "a"), (3, "a")]
+    assert found[-1] == (100, "x")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "", "?", "?sha256=", "?sha256=x", f"?sha256={'0' * 63}", f"?sha256={'0' * 65}", f"?sha256={'g' * 64}",
+        f"?sha256={'0' * 64}%20", f"?sha256={'0' * 64}&sha256=x", "?" + "&".join([f"sha256={'0' * 64}"] * 101),
+        f"?sha={'0' * 64}", f"?sha256={'%D9%A0' * 64}",
+    ],
+)  # fmt: skip
+async def test_what_is_no_list_of_sha256_is_refused(client, query):
+    answer = await client.get(f"/attachments{query}")
+    assert answer.status == 400
+    assert "sha256" in (await answer.json())["error"]
+
+
 async def test_a_deleted_file_is_gone_and_cannot_be_deleted_again(image):
     await upload(image, PNG, "a")
     await upload(image, PNG, "b")

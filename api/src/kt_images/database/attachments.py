@@ -126,3 +126,25 @@ async def delete(db: Queryable, image_id: int, filename: str) -> None:
     """Delete the attachment; its file is the collector's. Raises AttachmentNotFoundError."""
     if not await db.query(DELETE, {"image_id": image_id, "filename": filename}):
         raise AttachmentNotFoundError
+
+
+# The same bytes may belong to a million images: what one answer holds must not depend on it.
+MOST_OF_THE_SAME = 100
+
+SELECT_BY_BYTES = f"""
+    select {COLUMNS}
+    from (select distinct unnest(%(sha256)s::text[]) as asked) as digests
+    cross join lateral (
+        select {COLUMNS} from attachments
+        where sha256 = asked
+        order by image_id, filename collate "C"
+        limit {MOST_OF_THE_SAME}
+    ) as having_it
+    order by image_id, filename collate "C"
+"""
+
+
+async def read_by_bytes(db: Queryable, sha256: Collection[str]) -> list[Attachment]:
+    """Return the attachments with these SHA-256, by image and filename; of each, the first 100."""
+    rows = await db.query(SELECT_BY_BYTES, {"sha256": list(sha256)})
+    return [Attachment.model_validate(row) for row in rows]

@@ -1,6 +1,6 @@
-"""/images/{image_id}/attachments and /images/{image_id}/attachment/{filename}: the files of an image."""
+"""/images/{image_id}/attachments, /images/{image_id}/attachment/{filename}, /attachments: the files of images."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -10,10 +10,12 @@ from yarl import URL
 
 from kt_images import uploads
 from kt_images.database import attachments, images
-from kt_images.fields import Filename, ImageId
+from kt_images.fields import Filename, ImageId, Sha256
 from kt_images.http.forms import Form
-from kt_images.models import Attachment, Error, StoredFile, StoredFiles
+from kt_images.models import Attachment, Error, FoundAttachment, FoundAttachments, StoredFile, StoredFiles
 from kt_images.views.base import View, json_answer
+
+MOST_DIGESTS = 100
 
 AttachmentName = Annotated[Filename, Field(description="The name under which the file is stored.")]
 
@@ -30,7 +32,7 @@ class AttachmentsView(View):
         stored = await attachments.read_all(self.db, image_id)
         if not stored:
             await images.read(self.db, image_id)
-        return json_answer(StoredFiles([_shown(one) for one in stored]))
+        return json_answer(StoredFiles([StoredFile(**_shown(one)) for one in stored]))
 
     head = get
 
@@ -81,8 +83,30 @@ class AttachmentView(View):
         return web.Response(status=204)
 
 
-def _shown(attachment: Attachment) -> StoredFile:
-    return StoredFile(**attachment.model_dump(), url=_media_url(attachment.image_id, attachment.filename))
+class FoundAttachmentsView(View):
+    """The attachments of all images."""
+
+    async def get(
+        self,
+        sha256: list[Sha256] = Field(
+            min_length=1, max_length=MOST_DIGESTS, description="Only attachments with these bytes; repeat it for more."
+        ),
+    ) -> r200[FoundAttachments]:
+        """Find attachments by their bytes.
+
+        For clients that ask before they send a file. Of attachments with the same bytes, the first 100 are given.
+
+        Status Codes:
+            200: The attachments, by image_id and filename; an empty list if there are none.
+        """
+        stored = await attachments.read_by_bytes(self.db, sha256)
+        return json_answer(FoundAttachments([FoundAttachment(**_shown(one)) for one in stored]))
+
+    head = get
+
+
+def _shown(attachment: Attachment) -> dict[str, Any]:
+    return attachment.model_dump() | {"url": _media_url(attachment.image_id, attachment.filename)}
 
 
 def _media_url(image_id: int, filename: str) -> str:

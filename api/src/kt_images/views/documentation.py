@@ -64,7 +64,13 @@ WITH_JSON_BODY = {
 DESCRIPTIONS = {"404": "There is no such image or attachment.", "408": "The body did not come in time."}
 
 # How the page groups the calls, by the beginning of their path.
-TAGS = (("/images/{image_id}/", "Files"), ("/images", "Images"), ("/media", "Files"), ("", "The service"))
+TAGS = (
+    ("/images/{image_id}/", "Files"),
+    ("/images", "Images"),
+    ("/attachments", "Files"),
+    ("/media", "Files"),
+    ("", "The service"),
+)
 
 HEADERS = {
     "201": {"Location": "The URL of what was made."},
