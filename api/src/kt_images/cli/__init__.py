@@ -1,21 +1,23 @@
-"""kt-images: the client of the web API, in a terminal and in pipes.
+"""kt-images: the command line, on top of the Python client.
 
-main --> app --> adding, getting, changing, listing, showing --> client --> HTTP
-                     `--> choosing, sources, download, layout, work, progress, output
+main --> app --> commands --> adding, getting, changing, listing, showing --> kt_images.client --> HTTP
+                                 `--> choosing, lookup, work, progress, output
 
-main           the entry point: whatever goes wrong becomes one sentence and an exit status
-app, options   the commands, their options and their help
-adding, getting, changing, listing, showing    what the commands do, one module each
-client, images the service's calls, and what it tells of images
-connection     HTTP: an answer, or an error in the service's own words
-retry          how often it is tried again, and for how long
-choosing, ids  which images are meant: by ids, from standard input, or all that match
-sources        local files: which are meant, their tags and digests
-download       one file: resumed, verified, put in its place in one step
-layout, names  names from the service as local paths, and as text on a terminal
-work           many things at once, each failure named
-output, progress    stdout, stderr, and what moves on a terminal
-errors         what can go wrong, and the exit status of each
+main           the entry point: every failure becomes one sentence and an exit status
+app            all commands on one screen
+commands       their options and help
+options        the options that several commands have
+adding, getting, changing, listing, showing    the work of the commands
+choosing, ids  which images a command is for
+sources        which local files are added, with which tags
+lookup         which of them the service holds already
+tags           tags as the service compares them
+layout, names  the service's names as local paths, and as text on a terminal
+work           the calls of a command, one by one or many at once
+failures       the client's errors as sentences and exit statuses
+output, progress    standard output, standard error, and progress on a terminal
+errors         failures with their exit statuses
 
-Imports nothing of the server. `app` alone imports inside functions: `--help` must not wait for the HTTP client.
+Imports kt_images.client and nothing of the server. `main`, `app` and `commands` import inside functions: `--help` must
+not wait for the HTTP client.
 """

@@ -1,16 +1,17 @@
 """`add`: local files become images."""
 
-import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 
-from kt_images.cli import output, sources
-from kt_images.cli.client import Client
-from kt_images.cli.errors import CliError, Status
-from kt_images.cli.images import Image
+from kt_images.cli import output, tags
+from kt_images.cli.errors import CliError, FatalError, Status
+from kt_images.cli.lookup import Candidate, candidates
 from kt_images.cli.names import shown
 from kt_images.cli.progress import Display, display
-from kt_images.cli.sources import Fingerprint, Source
-from kt_images.cli.work import Tally, each
+from kt_images.cli.sources import Skipped, Source
+from kt_images.cli.work import Tally, each, run
+from kt_images.client import Client, NotFoundError
+from kt_images.client.fingerprints import Fingerprint, is_unchanged
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Options:
 
     jobs: int
     delete_after: bool
+    strict: bool
     ids: bool
     quiet: bool
     patience: float
@@ -26,9 +28,9 @@ class Options:
 
 @dataclass
 class Added(Tally):
-    """How it went."""
+    """How many files are added."""
 
-    held: int = 0  # of those that are done, images that were there already
+    held: int = 0  # of those that are done: files whose bytes the service held already
     total: int = 0
 
     def __str__(self) -> str:
@@ -36,24 +38,31 @@ class Added(Tally):
         if self.failed:
             parts.append(f"{self.failed:,} failed")
         if rest := self.total - self.done - self.failed:
-            parts.append(f"{rest:,} not sent: run it again to go on")
+            parts.append(f"{rest:,} not sent: run it again to continue")
         return ", ".join(parts)
 
 
-def dry_run(files: list[Source]) -> Status:
-    """Tell which files would be sent, with which tags, and send nothing."""
+def dry_run(files: list[Source], skipped: Skipped, strict: bool) -> Status:
+    """Show which files would be sent, with which tags, without the service."""
     for source in files:
         output.write(f"{shown(str(source.path))}\t{', '.join(map(shown, source.tags))}\n")
     output.say(f"{output.counted(len(files), 'file')} would be sent, {sum(source.size for source in files):,} bytes")
-    return Status.DONE
+    return _reported(skipped, strict, Status.DONE)
 
 
-def add(server: str, files: list[Source], options: Options) -> Status:
-    """Send the files; those whose bytes the service holds only get there the tags that they lack.
+def add(server: str, files: list[Source], skipped: Skipped, options: Options) -> Status:
+    """Send the files. If the service holds a file's bytes already, their image only gets the tags that it lacks.
 
-    Tells how far it came also when it raises FatalError or is interrupted.
+    Reports how many are done also if it is interrupted or raises FatalError.
     """
-    return asyncio.run(_add(server, files, options))
+    status = run(_add(server, files, options))
+    return _reported(skipped, options.strict, status, options.quiet)
+
+
+def _reported(skipped: Skipped, strict: bool, status: Status, quiet: bool = False) -> Status:
+    if skipped and (strict or not quiet):
+        output.say(str(skipped))
+    return Status.FAILED if skipped and strict else status
 
 
 async def _add(server: str, files: list[Source], options: Options) -> Status:
@@ -61,42 +70,74 @@ async def _add(server: str, files: list[Source], options: Options) -> Status:
     hidden = options.quiet or (options.ids and output.is_terminal())
     async with Client(server, options.patience) as client:
         try:
-            with display("Adding", len(files), sum(source.size for source in files), hidden) as moving:
+            with display("Adding", len(files), sum(source.size for source in files), quiet=hidden) as moving:
 
-                async def one(source: Source) -> None:
-                    image, new = await _send(client, source, options.delete_after, moving)
-                    tally.held += not new
+                async def one(candidate: Candidate) -> None:
+                    image_id, is_new = await _stored(client, candidate, options.delete_after, moving)
+                    tally.held += not is_new
                     moving.finished()
                     if options.ids:
-                        output.write(f"{image.image_id}\n")
+                        output.write(f"{image_id}\n")
                         output.flush()
 
-                def failed(source: Source, error: CliError) -> None:
-                    moving.say(f"{source.path}: {error}")
-                    moving.moved(source.size)
+                def failed(candidate: Candidate, error: CliError) -> None:
+                    moving.say(f"{candidate.source.path}: {error}")
+                    moving.expect(-candidate.source.size)
                     moving.finished()
 
-                await each(files, options.jobs, one, failed, tally)
+                async with aclosing(candidates(client, files)) as rest:
+                    await each(rest, options.jobs, one, failed, tally)
         finally:
             if not options.quiet:
                 output.say(f"{output.counted(len(files), 'file')}: {tally}")
     return tally.status
 
 
-async def _send(client: Client, source: Source, delete_after: bool, moving: Display) -> tuple[Image, bool]:
+async def _stored(client: Client, candidate: Candidate, delete_after: bool, moving: Display) -> tuple[int, bool]:
+    """Return the image that holds the file's bytes, and whether it is new."""
+    source, known = candidate.source, candidate.fingerprint
+    if isinstance(known, CliError):
+        raise known
     try:
-        filename = source.filename
-        known = await sources.fingerprint(source.path)
-        image, new = await client.upload(source.path, filename, source.tags, known.sha256, moving.moved)
+        image_id, is_new = await _held(client, candidate, moving), False
+        if image_id is None:
+            image_id, is_new = await _sent(client, source, known, moving)
         if delete_after:
-            await _delete(client, image, source, known)
+            await _delete(client, image_id, source, known)
     except OSError as error:
         raise CliError(error.strerror or "The file cannot be read") from error
-    return image, new
+    return image_id, is_new
 
 
-async def _delete(client: Client, image: Image, source: Source, known: Fingerprint) -> None:
-    """Delete the local file, once the service has said that it holds these very bytes."""
-    if known.sha256.hex() not in {one.sha256 for one in await client.attachments(image.image_id)}:
+async def _held(client: Client, candidate: Candidate, moving: Display) -> int | None:
+    """Return the image that holds the bytes already, with all of the file's tags; None if there is none."""
+    if candidate.image_id is None:
+        return None
+    if candidate.source.tags:
+        try:
+            image = await client.image(candidate.image_id)
+            if more := tags.lacking(image, candidate.source.tags):
+                await client.change(candidate.image_id, add_tags=more)
+        except NotFoundError:
+            return None  # deleted since the service was asked
+    moving.expect(-candidate.source.size)
+    return candidate.image_id
+
+
+async def _sent(client: Client, source: Source, known: Fingerprint, moving: Display) -> tuple[int, bool]:
+    try:
+        image, is_new = await client.upload(
+            source.path, source.filename, source.tags, sha256=known.sha256, progress=moving.moved
+        )
+    except NotFoundError as error:
+        raise FatalError(f"The service takes no uploads: {error}") from error
+    return image.image_id, is_new
+
+
+async def _delete(client: Client, image_id: int, source: Source, known: Fingerprint) -> None:
+    """Delete the local file, once the service has confirmed that it holds these very bytes."""
+    if known.sha256 not in {one.sha256 for one in await client.attachments(image_id)}:
         raise CliError("The service does not confirm that it holds these bytes; the file is kept")
-    sources.unlink(source.path, known)
+    if not is_unchanged(source.path, known):
+        raise CliError("The file has changed since it was read and is kept")
+    source.path.unlink()

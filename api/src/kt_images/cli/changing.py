@@ -1,22 +1,57 @@
-"""`tag` and `rm`: images are changed, one call each."""
+"""`tag`, `rename` and `rm`: images are changed, one call each."""
 
-import asyncio
 from array import array
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
-from kt_images.cli import output
-from kt_images.cli.client import Client
+from kt_images.cli import output, tags
 from kt_images.cli.errors import CliError, Status
-from kt_images.cli.work import Tally, each
+from kt_images.cli.names import shown
+from kt_images.cli.progress import display
+from kt_images.cli.work import Tally, each, run
+from kt_images.client import Client
+
+
+@dataclass
+class Tagged:
+    """How many images have changed, and which tags made no difference to how many."""
+
+    total: int
+    changed: int = 0
+    held: Counter[str] = field(default_factory=Counter)
+    lacking: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        reasons = [self._reason(number, "no tag", tag) for tag, number in self.lacking.items()]
+        reasons += [self._reason(number, "already the tag", tag) for tag, number in self.held.items()]
+        joint = "; " if self.changed else ": "
+        return f"{self.changed:,} of {self.total:,} changed{joint if reasons else ''}{', '.join(reasons)}"
+
+    def _reason(self, number: int, what: str, tag: str) -> str:
+        subject = "it has" if self.total == 1 else "1 has" if number == 1 else f"{number:,} have"
+        return f"{subject} {what} {tag}"
 
 
 def change_tags(server: str, ids: "array[int]", add: list[str], remove: list[str], jobs: int) -> Status:
-    """Add and remove tags of each image. Raises FatalError."""
+    """Add and remove tags of each image, and report which changed. Raises FatalError."""
+    tagged = Tagged(len(ids))
 
     async def change(client: Client, image_id: int) -> None:
-        await client.change_tags(image_id, add, remove)
+        image = await client.image(image_id)
+        held, lacking = tags.held(image, add), tags.lacking(image, remove)
+        if len(held) < len(add) or len(lacking) < len(remove):
+            await client.change(image_id, add_tags=add or None, remove_tags=remove or None)
+            tagged.changed += 1
+        tagged.held.update(held)
+        tagged.lacking.update(lacking)
 
-    return asyncio.run(_each(server, ids, jobs, change, "tagged"))
+    return run(_each(server, ids, jobs, "Tagging", change, lambda _: str(tagged)))
+
+
+def rename(server: str, image_id: int, filename: str) -> Status:
+    """Give the image another name. Raises CliError."""
+    return run(_rename(server, image_id, filename))
 
 
 def delete(server: str, ids: "array[int]", jobs: int) -> Status:
@@ -25,20 +60,41 @@ def delete(server: str, ids: "array[int]", jobs: int) -> Status:
     async def remove(client: Client, image_id: int) -> None:
         await client.delete(image_id)
 
-    return asyncio.run(_each(server, ids, jobs, remove, "deleted"))
+    def summary(tally: Tally) -> str:
+        return f"{tally.done:,} of {output.counted(len(ids), 'image')} deleted"
+
+    return run(_each(server, ids, jobs, "Deleting", remove, summary))
+
+
+async def _rename(server: str, image_id: int, filename: str) -> Status:
+    async with Client(server) as client:
+        image = await client.change(image_id, filename=filename)
+    output.say(f"Image <{image_id}> is now named {shown(image.filename)}")
+    return Status.DONE
 
 
 async def _each(
-    server: str, ids: "array[int]", jobs: int, change: Callable[[Client, int], Awaitable[None]], word: str
+    server: str,
+    ids: "array[int]",
+    jobs: int,
+    title: str,
+    change: Callable[[Client, int], Awaitable[None]],
+    summary: Callable[[Tally], str],
 ) -> Status:
     tally = Tally()
     async with Client(server) as client:
         try:
+            with display(title, len(ids)) as moving:
 
-            def failed(_: int, error: CliError) -> None:
-                output.say(str(error))
+                async def one(image_id: int) -> None:
+                    await change(client, image_id)
+                    moving.finished()
 
-            await each(ids, jobs, lambda image_id: change(client, image_id), failed, tally)
+                def failed(_: int, error: CliError) -> None:
+                    moving.say(str(error))
+                    moving.finished()
+
+                await each(ids, jobs, one, failed, tally)
         finally:
-            output.say(f"{tally.done:,} of {output.counted(len(ids), 'image')} {word}")
+            output.say(summary(tally))
     return tally.status

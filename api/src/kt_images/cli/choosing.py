@@ -1,43 +1,47 @@
-"""Which images a command is for: those whose ids are given, or all that match."""
+"""Which images a command is for: named by their ids, or all that match filters."""
 
-import asyncio
 import sys
 from array import array
 from collections.abc import Sequence
 from contextlib import aclosing
 
 from kt_images.cli import output
-from kt_images.cli.client import Client
 from kt_images.cli.errors import MisusedError
 from kt_images.cli.ids import image_ids
-from kt_images.cli.images import Wanted
+from kt_images.cli.work import run
+from kt_images.client import Client, Filters
 
 
-def chosen(server: str, words: Sequence[str], wanted: Wanted) -> "array[int]":
-    """Return the ids that `words` are, or of all images that match: 8 bytes each.
+def chosen(command: str, server: str, words: Sequence[str], filters: Filters) -> "array[int]":
+    """Return the ids that `words` name, or those of all images that match: 8 bytes each.
 
-    Raises MisusedError for both or neither, and CliError when not all that match could be listed.
+    Raises MisusedError for both or neither, and CliError if the list of those that match is incomplete.
     """
-    if bool(words) == bool(wanted.query):
-        raise MisusedError("Name images by their ids, or by --tag, --all, --any and --none: one of the two")
-    return image_ids(words) if words else asyncio.run(_matching(server, wanted))
+    if words and filters:
+        raise MisusedError("Name images by their ids or choose them by --tag, --all, --any and --none, not both")
+    if not words and not filters:
+        raise MisusedError(
+            "Which images? Name them by their ids or choose them by --tag, --all, --any and --none; "
+            f"for all images: kt-images list --ids | kt-images {command} -"
+        )
+    return image_ids(words) if words else run(_matching(server, filters))
 
 
-def confirm(question: str) -> bool:
-    """Ask on the terminal. Raises MisusedError when nobody is there."""
+def confirm(command: str, question: str) -> bool:
+    """Ask on the terminal. Raises MisusedError if input is not a terminal."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise MisusedError(f"{question} Nobody is there to be asked; --yes says so")
+        raise MisusedError(f"{command} needs a confirmation and input is not a terminal; add --yes")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     agreed = sys.stdin.readline().strip().lower() in {"y", "yes"}
     if not agreed:
-        output.say("Nothing was done")
+        output.say("Nothing was changed")
     return agreed
 
 
-async def _matching(server: str, wanted: Wanted) -> "array[int]":
+async def _matching(server: str, filters: Filters) -> "array[int]":
     found = array("q")
-    async with Client(server) as client, aclosing(client.images(wanted)) as batches:
+    async with Client(server) as client, aclosing(client.batches(**filters)) as batches:
         async for images in batches:
             found.extend(image.image_id for image in images)
     return found

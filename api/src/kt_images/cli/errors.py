@@ -1,4 +1,4 @@
-"""What can go wrong, each with its exit status; the text of each is the sentence that is shown."""
+"""Failures with their exit statuses; the text of each is the sentence that the user reads."""
 
 from enum import IntEnum
 
@@ -15,56 +15,24 @@ class Status(IntEnum):
 
 
 class CliError(Exception):
-    """A failure whose sentence is all that is shown of it. One item fails with it, others go on."""
+    """A failure. If it concerns one of many items, the others are done all the same."""
 
     status = Status.FAILED
 
+    def __init__(self, sentence: str, status: Status | None = None) -> None:
+        super().__init__(sentence)
+        self.status = self.status if status is None else status
+
 
 class MisusedError(CliError):
-    """The command line asks for what cannot be done."""
+    """The command line is wrong."""
 
     status = Status.MISUSED
 
 
-class NotFoundError(CliError):
-    """The service has no such image or file."""
-
-    status = Status.NOT_FOUND
-
-
 class FatalError(CliError):
-    """After this nothing else can succeed either."""
-
-
-class StoreFullError(FatalError):
-    """The service has no room left."""
-
-
-class PassingError(CliError):
-    """May go well when tried again, after `pause` seconds or more."""
-
-    pause = 0.0
-
-
-class BrokenError(PassingError):
-    """The connection broke in the middle."""
-
-
-class UnreachableError(PassingError, FatalError):
-    """The service cannot be reached, or says that it cannot work now."""
-
-    status = Status.UNREACHABLE
-
-    def __init__(self, sentence: str, pause: float = 0.0) -> None:
-        super().__init__(sentence)
-        self.pause = pause
-
-
-class NeverReachedError(FatalError):
-    """The service could not be reached even once: the address may be wrong, so waiting is no help."""
-
-    status = Status.UNREACHABLE
+    """A failure after which no other item can succeed."""
 
 
 class ClosedOutputError(Exception):
-    """Whoever read standard output has had enough."""
+    """The reader of standard output has closed it."""

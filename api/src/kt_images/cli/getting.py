@@ -1,23 +1,21 @@
 """`get`: images become local files."""
 
-import asyncio
-import os
 from array import array
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
 from kt_images.cli import output
-from kt_images.cli.client import Client
-from kt_images.cli.download import EXISTS, download, is_held
-from kt_images.cli.errors import CliError, NotFoundError, Status
+from kt_images.cli.errors import CliError, MisusedError, Status
 from kt_images.cli.layout import Layout
 from kt_images.cli.progress import Display, display
-from kt_images.cli.work import Tally, each
+from kt_images.cli.work import Tally, each, run
+from kt_images.client import Attachment, Client
 
 
 @dataclass(frozen=True)
 class Options:
-    """How files are got."""
+    """How images are downloaded."""
 
     folder: Path
     layout: Layout
@@ -29,10 +27,10 @@ class Options:
 
 @dataclass
 class Got(Tally):
-    """How it went."""
+    """How many files are downloaded."""
 
     files: int = 0
-    held: int = 0
+    held: int = 0  # files that were there already
 
     def __str__(self) -> str:
         failed = f", {self.failed:,} failed" if self.failed else ""
@@ -40,15 +38,27 @@ class Got(Tally):
 
 
 def get(server: str, ids: "array[int]", options: Options) -> Status:
-    """Download all files of the images. Raises FatalError, after telling how far it came."""
-    return asyncio.run(_get(server, ids, options))
+    """Download all files of the images. Raises FatalError, after reporting how many are done."""
+    return run(_get(server, ids, options))
+
+
+def write(server: str, ids: "array[int]", patience: float) -> Status:
+    """Write the bytes of the only file of one image to standard output.
+
+    Raises MisusedError for several images or a terminal, and CliError for none or several files.
+    """
+    if len(ids) != 1:
+        raise MisusedError(f"-o - writes one file, but {len(ids):,} images are named; -o DIR takes several")
+    if output.is_terminal():
+        raise MisusedError("Standard output is a terminal; redirect it to a file: kt-images get ID -o - > FILE")
+    return run(_write(server, ids[0], patience))
 
 
 async def _get(server: str, ids: "array[int]", options: Options) -> Status:
     tally = Got()
     async with Client(server, options.patience) as client:
         try:
-            with display("Getting", len(ids), None, options.quiet) as moving:
+            with display("Getting", len(ids), 0, quiet=options.quiet) as moving:
 
                 async def one(image_id: int) -> None:
                     await _image(client, image_id, options, moving, tally)
@@ -67,19 +77,33 @@ async def _get(server: str, ids: "array[int]", options: Options) -> Status:
 
 async def _image(client: Client, image_id: int, options: Options, moving: Display, tally: Got) -> None:
     tags = (await client.image(image_id)).tags if options.layout.needs_tags else []
-    attachments = await client.attachments(image_id)
-    if not attachments:
-        raise NotFoundError(f"Image <{image_id}> has no file")
-    for attachment in attachments:
+    for attachment in await _attachments(client, image_id):
         target = options.folder / options.layout.path(image_id, attachment.filename, attachment.sha256, tags)
+        moving.expect(attachment.size)
         try:
-            if await is_held(target, attachment):
-                tally.held += 1
-                continue
-            if os.path.lexists(target) and not options.overwrite:
-                raise CliError(EXISTS.format(target))
-            moving.expect(attachment.size)
-            await download(client, image_id, attachment, target, options.overwrite, moving.moved)
-            tally.files += 1
+            is_new = await client.download(attachment, target, overwrite=options.overwrite, progress=moving.moved)
         except OSError as error:
             raise CliError(f"{target}: {error.strerror}") from error
+        if is_new:
+            tally.files += 1
+        else:
+            tally.held += 1
+            moving.expect(-attachment.size)
+
+
+async def _write(server: str, image_id: int, patience: float) -> Status:
+    async with Client(server, patience) as client:
+        attachments = await _attachments(client, image_id)
+        if len(attachments) > 1:
+            raise CliError(f"Image <{image_id}> has {len(attachments):,} files; -o DIR takes all of them")
+        async with aclosing(client.chunks(attachments[0])) as chunks:
+            async for chunk in chunks:
+                output.write_bytes(chunk)
+    return Status.DONE
+
+
+async def _attachments(client: Client, image_id: int) -> list[Attachment]:
+    attachments = await client.attachments(image_id)
+    if not attachments:
+        raise CliError(f"Image <{image_id}> has no file", Status.NOT_FOUND)
+    return attachments

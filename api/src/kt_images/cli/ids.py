@@ -12,16 +12,16 @@ MAX_ID = 2**63 - 1
 
 
 def image_id(text: str) -> int:
-    """Return the id that `text` is. Raises MisusedError."""
+    """Return the text as an id. Raises MisusedError."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)) and 1 <= int(text) <= MAX_ID):
-        raise MisusedError(f"{shown(text[:40])!r} is not an image's id")
+        raise MisusedError(f"{shown(text[:40])!r} is not the id of an image; ids are numbers")
     return int(text)
 
 
 def image_ids(words: Iterable[str]) -> "array[int]":
-    """Return the ids that the words are; `-` stands for the words of standard input.
+    """Return the words as ids; `-` stands for the words of standard input. Raises MisusedError.
 
-    They are all read before the first is used: 8 bytes each, and what writes them need not wait. Raises MisusedError.
+    All are read before the first is used, at 8 bytes each, so that the program that writes them need not wait.
     """
     found = array("q")
     for word in words:

@@ -1,4 +1,4 @@
-"""Where in the output folder a file goes: the option `--layout`."""
+"""The paths of downloaded files in the output folder: the option `--layout`."""
 
 import string
 from dataclasses import dataclass
@@ -24,22 +24,22 @@ class Layout:
             fields = {field for _, field, _, _ in string.Formatter().parse(self.pattern) if field is not None}
             if unknown := fields - set(FIELDS):
                 known = ", ".join(f"{{{field}}}" for field in FIELDS)
-                raise MisusedError(f"A layout has no field {{{min(unknown)}}}; it has {known}")
+                raise MisusedError(f"--layout: there is no field {{{min(unknown)}}}; the fields are {known}")
             self.path(1, "example.jpg", "0", [])
         except (ValueError, TypeError):
             raise MisusedError(
-                "The layout's braces or formats do not fit; an example is {tag}/{id}-{filename}"
+                "--layout: the braces or formats are malformed; an example is {tag}/{id}-{filename}"
             ) from None
         parts = self.pattern.split("/")
         if not fields or {"", ".", ".."} & set(parts):
-            raise MisusedError("A layout is a relative path with a field, such as {tag}/{id}-{filename}")
+            raise MisusedError("--layout: it must be a relative path with a field, such as {tag}/{id}-{filename}")
 
     @property
     def needs_tags(self) -> bool:
         return "{tag" in self.pattern
 
     def path(self, image_id: int, filename: str, sha256: str, tags: list[str]) -> Path:
-        """Return the relative path: each component is a safe name, whatever the service's names are."""
+        """Return the relative path; each component is a safe name even if the service's names are hostile."""
         name = PurePosixPath(filename.replace("/", "_"))
         values = {
             "id": image_id,

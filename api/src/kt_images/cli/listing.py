@@ -1,26 +1,27 @@
-"""`list`: each image is shown as it comes."""
+"""`list`: images are written as they arrive."""
 
-import asyncio
+import csv
 import shutil
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from rich.cells import set_cell_size
 
 from kt_images.cli import output
-from kt_images.cli.client import Client
 from kt_images.cli.errors import Status
-from kt_images.cli.images import Image, Wanted
 from kt_images.cli.names import shown
+from kt_images.cli.work import run
+from kt_images.client import Client, Filters, Image
 
 ID_WIDTH = 8
 NAME_SHARE = 0.4  # of the terminal's width
 
 
 @dataclass(frozen=True)
-class Form:
-    """How a list looks: one more image, what stands before the first and each other one, and at the end."""
+class Format:
+    """How a list is written: each image, and the text before the first, between two, and after the last."""
 
     render: Callable[[Image], str]
     before: str = ""
@@ -28,28 +29,37 @@ class Form:
     after: str = ""
 
 
-def json_array() -> Form:
-    """One JSON array; without its end unless it is complete."""
-    return Form(lambda image: output.as_json(image.as_dict()), before="[", between=",\n", after="]\n")
+def json_array() -> Format:
+    """One JSON array, which is closed only if it is complete."""
+    return Format(lambda image: output.as_json(_as_dict(image)), before="[", between=",\n", after="]\n")
 
 
-def json_lines() -> Form:
+def json_lines() -> Format:
     """An image's JSON in each line."""
-    return Form(lambda image: f"{output.as_json(image.as_dict())}\n")
+    return Format(lambda image: f"{output.as_json(_as_dict(image))}\n")
 
 
-def ids() -> Form:
+def csv_lines() -> Format:
+    """Comma-separated values (RFC 4180) with a header; the tags are one column, separated by `, `."""
+    row = csv.writer(_Returning()).writerow
+    return Format(
+        lambda image: row((image.image_id, shown(image.filename), shown(", ".join(image.tags)))),
+        before=row(("image_id", "filename", "tags")),
+    )
+
+
+def ids() -> Format:
     """An id in each line."""
-    return Form(lambda image: f"{image.image_id}\n")
+    return Format(lambda image: f"{image.image_id}\n")
 
 
-def plain() -> Form:
-    """The id, the name and the tags in each line, with tabs between them: for `cut` and `awk`."""
-    return Form(lambda image: f"{image.image_id}\t{shown(image.filename)}\t{shown(', '.join(image.tags))}\n")
+def plain() -> Format:
+    """The id, the name and the tags in each line, separated by tabs: for `cut` and `awk`."""
+    return Format(lambda image: f"{image.image_id}\t{shown(image.filename)}\t{shown(', '.join(image.tags))}\n")
 
 
-def table() -> Form:
-    """Columns as wide as the terminal: rows are shown before the widest is known."""
+def table() -> Format:
+    """Columns as wide as the terminal: rows are written before the widest is known."""
     width = shutil.get_terminal_size().columns
     name_width = max(12, int(width * NAME_SHARE))
     tags_width = max(12, width - ID_WIDTH - name_width - 4)
@@ -57,26 +67,40 @@ def table() -> Form:
     def row(first: str, name: str, tags: str) -> str:
         return f"{first:>{ID_WIDTH}}  {_fitted(name, name_width)}  {_fitted(tags, tags_width).rstrip()}\n"
 
-    return Form(
+    return Format(
         lambda image: row(str(image.image_id), image.filename, ", ".join(image.tags)),
         before=row("ID", "FILENAME", "TAGS"),
     )
 
 
-def show_list(server: str, wanted: Wanted, form: Form) -> Status:
-    """Write the images to standard output. Raises CliError when the list is not complete."""
-    return asyncio.run(_show_list(server, wanted, form))
+def show_list(server: str, filters: Filters, form: Format) -> Status:
+    """Write the images to standard output. Raises CliError if the list is incomplete."""
+    return run(_show_list(server, filters, form))
 
 
-async def _show_list(server: str, wanted: Wanted, form: Form) -> Status:
-    joint = form.before
-    async with Client(server) as client, aclosing(client.images(wanted)) as batches:
+async def _show_list(server: str, filters: Filters, form: Format) -> Status:
+    joint, found = form.before, False
+    async with Client(server) as client, aclosing(client.batches(**filters)) as batches:
         async for images in batches:
             output.write(joint + form.between.join(map(form.render, images)))
             output.flush()
-            joint = form.between
-        output.write((joint if joint is form.before else "") + form.after)
+            joint, found = form.between, True
+        output.write(("" if found else joint) + form.after)
+    if not found and output.is_terminal():
+        output.flush()
+        output.say("No image matches" if filters else "No images are stored yet; kt-images add stores some")
     return Status.DONE
+
+
+class _Returning:
+    """A file whose `write` returns the text: `writerow` returns that."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _as_dict(image: Image) -> dict[str, Any]:
+    return {"image_id": image.image_id, "filename": image.filename, "tags": image.tags}
 
 
 def _fitted(text: str, width: int) -> str:

@@ -1,4 +1,4 @@
-"""The entry point: whatever goes wrong becomes one sentence and an exit status."""
+"""The entry point: every failure becomes one sentence and an exit status."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ TRACEBACK = "KT_IMAGES_TRACEBACK"
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with its status; never with a traceback, unless KT_IMAGES_TRACEBACK is set."""
+    """Run the command line and exit with its status; without a traceback, unless KT_IMAGES_TRACEBACK is set."""
     output.prepare()
     try:
         status = _run()
         output.flush()
     except ClosedOutputError:
-        status = Status.DONE  # who reads has had enough
+        status = Status.DONE  # the reader has seen enough
     except CliError as error:
         output.say(str(error))
         status = error.status
@@ -27,25 +27,27 @@ def main() -> NoReturn:
     except Exception as error:
         if TRACEBACK in os.environ:
             raise
-        output.say(f"kt-images failed: {type(error).__name__}: {error}; with {TRACEBACK}=1 it tells where")
+        output.say(f"kt-images failed: {type(error).__name__}: {error}; {TRACEBACK}=1 shows where")
         status = Status.FAILED
-    output.forget()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end would answer it with a traceback
+    output.discard()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # while it exits, the interpreter would answer it with a traceback
     sys.exit(status)
 
 
 def _run() -> int:
     try:
-        # The libraries are an extra, and importing them is what Ctrl-C may come into.
+        # Not above: the libraries are an extra that may be missing, and Ctrl-C may come while they are imported.
         from typer import Abort, TyperException  # noqa: PLC0415
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # noqa: PLC0415
 
-        from kt_images.cli.app import PROGRAM, app  # noqa: PLC0415
+        from kt_images.cli.app import app  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise CliError(f"{error.name} is not installed; the client needs: pip install 'kt-images[cli]'") from None
+        raise CliError(f"{error.name} is not installed; install kt-images with its extra `cli`") from None
+    completion_init()
     try:
-        return app(prog_name=PROGRAM, standalone_mode=False) or Status.DONE
+        return app(prog_name=app.info.name, standalone_mode=False) or Status.DONE
     except TyperException as error:
-        output.say(f"{error.format_message()} ({_help(error)} tells more)")
+        output.say(f"{error.format_message()} (see {_help(error)})")
         return error.exit_code
     except Abort:
         return Status.INTERRUPTED

@@ -1,14 +1,14 @@
-"""Names from the service, which are never trusted: as text on a terminal, and as local file names."""
+"""Names from the service, which are not trusted: as text on a terminal, and as local file names."""
 
 import re
 import unicodedata
 from pathlib import PurePath
 
-# Control characters, among them the start of escape sequences; what turns the direction of text; line separators that
-# are no "\n"; halves of surrogate pairs.
+# Control characters, among them the start of escape sequences; marks that change the direction of text; line separators
+# other than "\n"; halves of surrogate pairs.
 _INVISIBLE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 _UNSHOWN = re.compile(f"[{_INVISIBLE}]")
-# Separators of folders, and what some file system takes for something else than a letter.
+# Separators of folders, and characters that are special on some file system.
 _UNSAFE = re.compile(f'[{_INVISIBLE}/\\\\:*?"<>|]')
 # Windows opens the device whatever the extension is.
 _DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"} | {
@@ -18,9 +18,9 @@ MAX_BYTES = 255
 
 
 def shown(text: str) -> str:
-    r"""Return the text with what a terminal might obey written as \u001b and the like.
+    r"""Return the text with the characters that a terminal might obey written as \u001b and the like.
 
-    A JSON text stays the same JSON.
+    JSON keeps its meaning.
     """
     return _UNSHOWN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

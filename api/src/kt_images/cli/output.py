@@ -1,4 +1,4 @@
-"""Standard output, which may be a pipe that closes, and standard error."""
+"""Standard output, which may be a closed pipe, and standard error."""
 
 import contextlib
 import errno
@@ -15,34 +15,42 @@ from kt_images.cli.names import shown
 # Made once: json.dumps() makes an encoder for each call that is not its default.
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
-CLOSED = {errno.EPIPE, errno.EINVAL}  # the second is how Windows says it
+CLOSED = {errno.EPIPE, errno.EINVAL}  # EINVAL on Windows
 
 
 def prepare() -> None:
-    """Make both writable whatever the shell closed, and whatever letters the locale has."""
+    """Make both writable even if the shell has closed them or their encoding lacks some characters."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (for as long as we run)
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (open until the end)
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def is_terminal() -> bool:
-    """Tell whether somebody looks at standard output."""
+    """Return whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def write(text: str) -> None:
-    """Write to standard output, soon. Raises ClosedOutputError, and CliError when it is full."""
+    """Write to standard output, buffered. Raises ClosedOutputError, and CliError if it is full."""
     try:
         sys.stdout.write(text)
     except OSError as error:
         raise _meaning(error) from error
 
 
+def write_bytes(data: bytes) -> None:
+    """Write bytes to standard output. Raises ClosedOutputError, and CliError if it is full."""
+    try:
+        sys.stdout.buffer.write(data)
+    except OSError as error:
+        raise _meaning(error) from error
+
+
 def flush() -> None:
-    """Write to standard output, now. Raises ClosedOutputError, and CliError when it is full."""
+    """Write out what is buffered. Raises ClosedOutputError, and CliError if standard output is full."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -50,7 +58,7 @@ def flush() -> None:
 
 
 def as_json(value: Any) -> str:
-    """Return the value as JSON in one line, readable in any script, harmless on a terminal."""
+    """Return the value as one line of JSON in UTF-8, harmless on a terminal."""
     return shown(_ENCODE(value))
 
 
@@ -61,13 +69,13 @@ def counted(number: int, noun: str) -> str:
 
 def say(sentence: str) -> None:
     """Write a line to standard error, if there is one."""
-    with contextlib.suppress(OSError):  # whom should it be told
+    with contextlib.suppress(OSError):  # there is nobody left to read it
         sys.stderr.write(f"{shown(sentence)}\n")
         sys.stderr.flush()
 
 
-def forget() -> None:
-    """Have what is still to be written go nowhere, so that the interpreter's end is quiet."""
+def discard() -> None:
+    """Discard what is still buffered, so that the interpreter exits quietly."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

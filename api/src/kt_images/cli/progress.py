@@ -1,4 +1,4 @@
-"""What moves on a terminal while files do."""
+"""Progress on a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -21,61 +22,75 @@ from kt_images.cli.names import shown
 
 
 class Display:
-    """Tells nothing but sentences: for pipes, logs and `--quiet`."""
+    """Shows sentences only: for pipes, logs and `--quiet`."""
 
     def moved(self, size: int) -> None:
-        """Note that so many bytes went; less than none: they have to go again."""
+        """Count bytes that were transferred; a negative number if they must be transferred again."""
 
     def finished(self) -> None:
-        """Note that a file is dealt with."""
+        """Count an item that is done or has failed."""
 
     def expect(self, size: int) -> None:
-        """Note that so many bytes more are to go."""
+        """Count bytes that are yet to be transferred; a negative number if they need not be."""
 
     def say(self, sentence: str) -> None:
-        """Tell a sentence on standard error."""
+        """Write a sentence to standard error."""
         output.say(sentence)
 
 
-class LiveDisplay(Display):
-    """A bar with bytes, rate, time left and files."""
-
-    def __init__(self, progress: Progress, task: TaskID, files: int) -> None:
-        self._progress, self._task, self._files, self._finished = progress, task, files, 0
-
-    def moved(self, size: int) -> None:
-        self._progress.advance(self._task, size)
+class _Bar(Display):
+    def __init__(self, progress: Progress, task: TaskID, items: int) -> None:
+        self._progress, self._task, self._items, self._finished = progress, task, items, 0
 
     def finished(self) -> None:
         self._finished += 1
-        self._progress.update(self._task, files=_files(self._finished, self._files))
-
-    def expect(self, size: int) -> None:
-        self._progress.update(self._task, total=(self._progress.tasks[0].total or 0) + size)
+        self._progress.update(self._task, items=_of(self._finished, self._items))
 
     def say(self, sentence: str) -> None:
         self._progress.console.print(Text(shown(sentence)), soft_wrap=True)
 
 
+class ItemsDisplay(_Bar):
+    """A bar of items, with the time left."""
+
+    columns: tuple[ProgressColumn, ...] = (TimeRemainingColumn(),)
+
+    def finished(self) -> None:
+        super().finished()
+        self._progress.advance(self._task)
+
+
+class BytesDisplay(_Bar):
+    """A bar of bytes, with the rate, the time left and the number of items."""
+
+    columns: tuple[ProgressColumn, ...] = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+
+    def moved(self, size: int) -> None:
+        self._progress.advance(self._task, size)
+
+    def expect(self, size: int) -> None:
+        self._progress.update(self._task, total=(self._progress.tasks[0].total or 0) + size)
+
+
 @contextmanager
-def display(title: str, files: int, size: int | None, quiet: bool = False) -> Iterator[Display]:
-    """Show what moves while the block runs, if standard error is a terminal; `size` are the bytes, where known."""
+def display(title: str, items: int, size: int | None = None, *, quiet: bool = False) -> Iterator[Display]:
+    """Show progress while the block runs, if standard error is a terminal: of `size` bytes, or of the items alone."""
     console = Console(stderr=True)
-    # Asked of the stream itself: rich also takes FORCE_COLOR for a terminal.
+    # The stream itself is asked because rich takes FORCE_COLOR for a terminal too.
     if quiet or not sys.stderr.isatty() or console.is_dumb_terminal:
         yield Display()
         return
+    kind = ItemsDisplay if size is None else BytesDisplay
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[files]}"),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[items]}"),
+        *kind.columns,
     )
     with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False, expand=True) as progress:
-        yield LiveDisplay(progress, progress.add_task(title, total=size, files=_files(0, files)), files)
+        task = progress.add_task(title, total=items if size is None else size or None, items=_of(0, items))
+        yield kind(progress, task, items)
 
 
-def _files(finished: int, of: int) -> str:
-    return f"{finished:,}/{of:,}"
+def _of(finished: int, items: int) -> str:
+    return f"{finished:,}/{items:,}"

@@ -1,32 +1,31 @@
 """`show` and `open`: one image, as text or in the browser."""
 
-import asyncio
 import webbrowser
 from array import array
+from dataclasses import asdict
 
 from kt_images.cli import output
-from kt_images.cli.client import Client
-from kt_images.cli.errors import CliError, NotFoundError, Status
-from kt_images.cli.images import Attachment, Image
+from kt_images.cli.errors import CliError, Status
 from kt_images.cli.names import shown
-from kt_images.cli.work import Tally, each
+from kt_images.cli.work import Tally, each, run
+from kt_images.client import Attachment, Client, Image, NotFoundError
 
 
 def show(server: str, ids: "array[int]", as_json: bool) -> Status:
-    """Write what the service tells of each image to standard output. Raises FatalError."""
-    return asyncio.run(_show(server, ids, as_json))
+    """Write each image with its attachments to standard output. Raises FatalError."""
+    return run(_show(server, ids, as_json))
 
 
 def open_in_browser(server: str, image_id: int, print_only: bool) -> Status:
-    """Have the browser show the image's first file, or only write its address to standard output.
+    """Open the image's first file in the browser, or only write its address to standard output.
 
-    Raises NotFoundError, and CliError when there is no browser.
+    Raises CliError if there is no such file or no browser.
     """
-    address = asyncio.run(_address(server, image_id))
+    address = run(_address(server, image_id))
     if print_only:
         output.write(f"{address}\n")
     elif not webbrowser.open(address):
-        raise CliError(f"There is no browser to open {address}")
+        raise CliError(f"No browser was found; open {address}")
     return Status.DONE
 
 
@@ -39,7 +38,7 @@ async def _show(server: str, ids: "array[int]", as_json: bool) -> Status:
             try:
                 attachments = await client.attachments(image_id)
             except NotFoundError:
-                attachments = []  # deleted meanwhile; what was read is shown
+                attachments = []  # deleted in the meantime
             output.write(_json(image, attachments) if as_json else _text(image, attachments))
             output.flush()
 
@@ -52,12 +51,12 @@ async def _address(server: str, image_id: int) -> str:
         await client.image(image_id)
         attachments = await client.attachments(image_id)
         if not attachments:
-            raise NotFoundError(f"Image <{image_id}> has no file")
-        return str(client.url(client.media_path(image_id, attachments[0].filename)))
+            raise CliError(f"Image <{image_id}> has no file", Status.NOT_FOUND)
+        return client.media_url(image_id, attachments[0].filename)
 
 
 def _json(image: Image, attachments: list[Attachment]) -> str:
-    return f"{output.as_json(image.as_dict() | {'attachments': [one.as_dict() for one in attachments]})}\n"
+    return f"{output.as_json(asdict(image) | {'attachments': [asdict(one) for one in attachments]})}\n"
 
 
 def _text(image: Image, attachments: list[Attachment]) -> str:

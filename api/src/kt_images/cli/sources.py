@@ -1,26 +1,31 @@
-"""Local files: which are meant, what they are called, their tags, their digests."""
+"""Local files to add: which are meant, and their tags."""
 
-import asyncio
-import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from kt_images.cli import output
 from kt_images.cli.errors import CliError, MisusedError
 
-# What is taken out of a folder; a file that is named itself is sent whatever it is called.
-EXTENSIONS = {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-# Control characters; what Python makes of bytes that are not UTF-8.
+# The files that are taken from a folder; a file that is named itself is sent whatever its extension.
+EXTENSIONS = {
+    *(".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png"),
+    *(".tif", ".tiff", ".webp"),
+}
+# Control characters, and what Python makes of bytes that are not UTF-8.
 UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-PIECE = 2**20
+FOLDER_LINK = "linked folder"
+SPECIAL = "not a regular file"
+MOST_KINDS = 8  # of skipped files, that a sentence names
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file that is to be added."""
+    """A file to add; `size` in bytes."""
 
     path: Path
     tags: list[str]
@@ -28,76 +33,69 @@ class Source:
 
     @property
     def filename(self) -> str:
-        """The name that the image gets. Raises CliError for one that no text can hold."""
+        """The image's name. Raises CliError for a name that cannot be sent."""
         if UNSENDABLE.search(self.path.name):
-            raise CliError("The file's name is not UTF-8 or has control characters")
+            raise CliError("The file's name is not UTF-8 or has control characters: rename it")
         return self.path.name
 
 
-@dataclass(frozen=True)
-class Fingerprint:
-    """The SHA-256 of a file's bytes, and how to tell that they are still the same."""
+@dataclass
+class Skipped:
+    """The files in folders that are not taken, by their kind; hidden files and folders are not counted."""
 
-    sha256: bytes
-    state: tuple[int, ...]
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def __bool__(self) -> bool:
+        return self.kinds.total() > 0
+
+    def __str__(self) -> str:
+        kinds = sorted(self.kinds.items())
+        named = [f"{number:,} {kind}" for kind, number in kinds[:MOST_KINDS]]
+        if rest := sum(number for _, number in kinds[MOST_KINDS:]):
+            named.append(f"{rest:,} others")
+        return f"{output.counted(self.kinds.total(), 'file')} skipped: {', '.join(named)}"
 
 
-def find(paths: list[Path], recursive: bool, tags: list[str], tags_from_path: bool) -> list[Source]:
-    """Return the files, and with `recursive` the pictures in the folders, hidden ones left out.
+def find(paths: Sequence[Path], recursive: bool, tags: list[str], tags_from_path: bool) -> tuple[list[Source], Skipped]:
+    """Return the files and, with `recursive`, the pictures in the folders; and what was skipped there.
 
     Raises MisusedError for a folder without `recursive`.
     """
-    found = []
+    found, skipped = {}, Skipped()
     for path in paths:
         if _is(path, stat.S_ISDIR):
             if not recursive:
-                raise MisusedError(f"{path} is a folder; --recursive adds what is in it")
-            inside = _pictures(path)
+                raise MisusedError(f"{path} is a folder; --recursive adds the pictures in it")
+            inside = _pictures(path, skipped.kinds)
         else:
             inside = iter([path])
         for file in inside:
             folders = file.relative_to(path).parts[:-1] if file != path else _written(path)
             own = [*tags, *folders] if tags_from_path else tags
-            found.append(Source(file, list(dict.fromkeys(own)), _size(file)))
-    return list({source.path: source for source in found}.values())
+            found[file] = Source(file, list(dict.fromkeys(own)), _size(file))
+    return list(found.values()), skipped
 
 
-async def fingerprint(path: Path) -> Fingerprint:
-    """Read the whole file, in a thread, piece by piece so that it can be interrupted.
-
-    Raises OSError, and CliError for what is no regular file: reading it could have no end, or use it up.
-    """
-    if path.exists() and not path.is_file():
-        raise CliError("This is not a regular file")
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        state = _state(os.fstat(file.fileno()))
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            digest.update(piece)
-    return Fingerprint(digest.digest(), state)
-
-
-def unlink(path: Path, known: Fingerprint) -> None:
-    """Delete the file. Raises OSError, and CliError if it was changed since its fingerprint was taken."""
-    if _state(path.stat()) != known.state:
-        raise CliError("The file has changed meanwhile and is kept")
-    path.unlink()
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    """Yield the pictures, and folders that cannot be read: each will be named as a failure when its turn comes."""
+def _pictures(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
+    """Yield the pictures, and unreadable folders, which are reported as failures when their turn comes."""
     unreadable: list[OSError] = []
     for where, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(where, name)
-            if not name.startswith(".") and path.suffix.lower() in EXTENSIONS and _is(path, stat.S_ISREG, else_=True):
+        for name in folders:
+            if Path(where, name).is_symlink():
+                skipped[FOLDER_LINK] += 1
+        for path in (Path(where, name) for name in sorted(files) if not name.startswith(".")):
+            if path.suffix.lower() not in EXTENSIONS:
+                skipped[path.suffix.lower() or "without extension"] += 1
+            elif _is(path, stat.S_ISREG, else_=True):
                 yield path
+            else:
+                skipped[SPECIAL] += 1
     yield from (Path(error.filename) for error in unreadable)
 
 
 def _is(path: Path, kind: Callable[[int], bool], *, else_: bool = False) -> bool:
-    """Tell what the path leads to, `else_` where it cannot be followed: it will be named when its turn comes."""
+    """Return whether the path leads to that kind; `else_` if it cannot be followed: its turn will report it."""
     try:
         return kind(path.stat().st_mode)
     except FileNotFoundError:
@@ -107,7 +105,7 @@ def _is(path: Path, kind: Callable[[int], bool], *, else_: bool = False) -> bool
 
 
 def _written(path: Path) -> tuple[str, ...]:
-    """The folders in front of a file, as they were written on the command line."""
+    """The folders before a file's name, as they are written on the command line."""
     return tuple(part for part in path.parts[:-1] if part not in {path.anchor, ".", ".."})
 
 
@@ -115,8 +113,4 @@ def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
-        return 0  # it will be named when its turn comes
-
-
-def _state(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        return 0  # its turn will report it

@@ -1,54 +1,74 @@
-"""Many things at once: each failure is named, the others go on."""
+"""A command's calls to the service: one after the other, or many at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from kt_images.cli.errors import CliError, FatalError, NotFoundError, Status
+from kt_images.cli.errors import CliError, FatalError, Status
+from kt_images.cli.failures import failure
+from kt_images.client import ClientError
 
 T = TypeVar("T")
 
 
 @dataclass
 class Tally:
-    """How it went."""
+    """How many items are done, and how many failed."""
 
     done: int = 0
     failed: int = 0
-    not_found: int = 0  # of those that failed
+    not_found: int = 0  # of the failed ones
 
     @property
     def status(self) -> Status:
         if not self.failed:
             return Status.DONE
-        nothing_was_there = self.not_found == self.failed and not self.done
-        return Status.NOT_FOUND if nothing_was_there else Status.FAILED
+        nothing_found = self.not_found == self.failed and not self.done
+        return Status.NOT_FOUND if nothing_found else Status.FAILED
+
+
+def run(command: Coroutine[Any, Any, T]) -> T:
+    """Run a command to its end. Raises CliError, also for errors of the client."""
+    try:
+        return asyncio.run(command)
+    except ClientError as error:
+        raise failure(error) from error
 
 
 async def each(
-    items: Iterable[T],
+    items: Iterable[T] | AsyncIterator[T],
     jobs: int,
     do: Callable[[T], Awaitable[None]],
     failed: Callable[[T, CliError], None],
     tally: Tally,
 ) -> None:
-    """Do it with each item, up to `jobs` at a time, and count in `tally`; tell `failed` what went wrong with one.
+    """Call `do` with each item, for up to `jobs` at a time, and count in `tally`; call `failed` for each failure.
 
-    Raises FatalError, which ends the others as well.
+    Raises FatalError, which ends the others too.
     """
-    rest = iter(items)
+    rest = items if isinstance(items, AsyncIterator) else _asynchronous(items)
+    turn = asyncio.Lock()
+
+    async def following() -> T:
+        async with turn:  # an iterator cannot be asked by two at once
+            return await anext(rest)
 
     async def worker() -> None:
-        for item in rest:
+        while True:
+            try:
+                item = await following()
+            except StopAsyncIteration:
+                return
             try:
                 await do(item)
-            except FatalError:
-                raise
-            except CliError as error:
+            except (ClientError, CliError) as error:
+                found = failure(error) if isinstance(error, ClientError) else error
+                if isinstance(found, FatalError):
+                    raise found from error
                 tally.failed += 1
-                tally.not_found += isinstance(error, NotFoundError)
-                failed(item, error)
+                tally.not_found += found.status is Status.NOT_FOUND
+                failed(item, found)
             else:
                 tally.done += 1
 
@@ -58,3 +78,8 @@ async def each(
                 group.create_task(worker())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+async def _asynchronous(items: Iterable[T]) -> AsyncIterator[T]:
+    for item in items:
+        yield item

@@ -1,0 +1,141 @@
+"""The commands that change images: `add`, `tag`, `rename`, `rm`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kt_images.cli.errors import MisusedError, Status
+from kt_images.cli.options import (
+    DryRun,
+    Id,
+    Ids,
+    Jobs,
+    Patience,
+    Quiet,
+    Server,
+    WithAll,
+    WithAny,
+    WithNone,
+    WithTag,
+    Yes,
+    address,
+    filters,
+)
+
+
+def add(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE|DIR", help="Pictures, and folders of pictures.")],
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="T", help="A tag for all of them; repeatable.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Add the pictures in folders and their subfolders.")
+    ] = False,
+    tags_from_path: Annotated[
+        bool,
+        typer.Option("--tags-from-path", help="Also use the folders below DIR, or those written in FILE, as tags."),
+    ] = False,
+    delete_after: Annotated[
+        bool, typer.Option("--delete-after", help="Delete each local file once the service confirms its SHA-256.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with status 1 if files in folders are skipped.")
+    ] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Write the ids of the images to standard output.")] = False,
+    jobs: Jobs = 4,
+    retry: Patience = 30,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    server: Server = None,
+) -> Status:
+    """Store files with their tags.
+
+    Files whose bytes the service holds already, by SHA-256, are not sent again; their images only get the tags that
+    they lack. To resume an interrupted run, run it again.
+    """
+    from kt_images.cli import adding, sources
+
+    files, skipped = sources.find(paths, recursive, tag or [], tags_from_path)
+    if dry_run:
+        return adding.dry_run(files, skipped, strict)
+    options = adding.Options(jobs=jobs, delete_after=delete_after, strict=strict, ids=ids, quiet=quiet, patience=retry)
+    return adding.add(address(context, server), files, skipped, options)
+
+
+def tag(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID|+TAG|-TAG", help="Images, tags to add, and tags to remove."),
+    ] = None,
+    with_tag: WithTag = None,
+    tags_all: WithAll = None,
+    tags_any: WithAny = None,
+    tags_none: WithNone = None,
+    add: Annotated[list[str] | None, typer.Option("--add", metavar="T", help="The same as +T.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="T", help="The same as -T.")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    jobs: Jobs = 4,
+    server: Server = None,
+) -> Status:
+    """Add tags to images and remove tags from them.
+
+    The images are named by their ids (- reads ids from standard input), or they are all that match the filters; then
+    it asks for confirmation first.
+    """
+    from kt_images.cli import changing, output, tags
+    from kt_images.cli.choosing import chosen, confirm
+
+    if unknown := [word for word in words or () if word.startswith("--")]:
+        raise MisusedError(f"There is no option {unknown[0]}; to remove a tag that begins with -, use --remove")
+    named, adding, removing = tags.split(words or [])
+    adding, removing = [*adding, *(add or [])], [*removing, *(remove or [])]
+    if not adding and not removing:
+        raise MisusedError("Which tags? +TAG adds one, -TAG removes one")
+    service = address(context, server)
+    ids = chosen("tag", service, named, filters(with_tag, tags_all, tags_any, tags_none))
+    what = " ".join([*(f"+{one}" for one in adding), *(f"-{one}" for one in removing)])
+    if dry_run:
+        output.say(f"{output.counted(len(ids), 'image')} would be tagged {what}")
+        return Status.DONE
+    if ids and not named and not yes and not confirm("tag", f"Tag {output.counted(len(ids), 'image')} {what}?"):
+        return Status.FAILED
+    return changing.change_tags(service, ids, adding, removing, jobs)
+
+
+def rename(
+    context: typer.Context,
+    image_id: Id,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name of the image.")],
+    server: Server = None,
+) -> Status:
+    """Give an image another name. Its files keep theirs."""
+    from kt_images.cli import changing, ids
+
+    return changing.rename(address(context, server), ids.image_id(image_id), name)
+
+
+def rm(
+    context: typer.Context,
+    ids: Ids,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    jobs: Jobs = 4,
+    server: Server = None,
+) -> Status:
+    """Delete images and their files, after confirmation."""
+    from kt_images.cli import changing, output
+    from kt_images.cli.choosing import confirm
+    from kt_images.cli.ids import image_ids
+
+    found = image_ids(ids)
+    images = output.counted(len(found), "image")
+    if dry_run:
+        output.say(f"{images} would be deleted")
+        return Status.DONE
+    if found and not yes and not confirm("rm", f"Delete {images} and all their files?"):
+        return Status.FAILED
+    return changing.delete(address(context, server), found, jobs)

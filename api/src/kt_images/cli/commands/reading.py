@@ -1,0 +1,126 @@
+"""The commands that read images: `list`, `show`, `get`, `open`."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kt_images.cli.errors import MisusedError, Status
+from kt_images.cli.layout import DEFAULT as DEFAULT_LAYOUT
+from kt_images.cli.layout import Layout
+from kt_images.cli.options import (
+    Id,
+    Ids,
+    Jobs,
+    Patience,
+    Quiet,
+    Server,
+    SomeIds,
+    WithAll,
+    WithAny,
+    WithNone,
+    WithTag,
+    address,
+    filters,
+)
+
+STDOUT = Path("-")
+
+
+def list_(
+    context: typer.Context,
+    tag: WithTag = None,
+    tags_all: WithAll = None,
+    tags_any: WithAny = None,
+    tags_none: WithNone = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most this many images.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    ndjson: Annotated[bool, typer.Option("--ndjson", help="A JSON object in each line.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values with a header, for spreadsheets.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="An id in each line, for get, tag and rm.")] = False,
+    server: Server = None,
+) -> Status:
+    """List images as they arrive.
+
+    A terminal shows a table; a pipe gets the id, the name and the tags in each line, separated by tabs. An incomplete
+    list ends with an error.
+    """
+    from kt_images.cli import listing, output
+
+    if context.args:
+        suggestion = shlex.join(["--tag", context.args[0]])
+        raise MisusedError(f"list takes no arguments; to list images with a tag: kt-images list {suggestion}")
+    asked = {listing.json_array: json, listing.json_lines: ndjson, listing.csv_lines: csv, listing.ids: ids}
+    formats = [form for form, wanted in asked.items() if wanted]
+    if len(formats) > 1:
+        raise MisusedError("--json, --ndjson, --csv and --ids exclude each other: give one of them")
+    usual = listing.table if output.is_terminal() else listing.plain
+    wanted = filters(tag, tags_all, tags_any, tags_none, limit)
+    return listing.show_list(address(context, server), wanted, (formats or [usual])[0]())
+
+
+def show(
+    context: typer.Context,
+    ids: Ids,
+    json: Annotated[bool, typer.Option("--json", help="A JSON object in each line.")] = False,
+    server: Server = None,
+) -> Status:
+    """Show images with their names, tags and files."""
+    from kt_images.cli import showing
+    from kt_images.cli.ids import image_ids
+
+    return showing.show(address(context, server), image_ids(ids), json)
+
+
+def get(
+    context: typer.Context,
+    ids: SomeIds = None,
+    tag: WithTag = None,
+    tags_all: WithAll = None,
+    tags_any: WithAny = None,
+    tags_none: WithNone = None,
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The folder for the files; - writes one file to standard output."
+        ),
+    ] = Path(),
+    layout: Annotated[
+        str,
+        typer.Option("--layout", metavar="PATTERN", help="Their paths: {id} {filename} {stem} {ext} {sha256} {tag}."),
+    ] = DEFAULT_LAYOUT,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace local files that differ.")] = False,
+    jobs: Jobs = 4,
+    retry: Patience = 30,
+    quiet: Quiet = False,
+    server: Server = None,
+) -> Status:
+    """Download the files of images.
+
+    Each file is verified by its SHA-256. Files that are there already are not downloaded again, interrupted downloads
+    are resumed, and no other file is overwritten unless --overwrite is given.
+    """
+    from kt_images.cli import getting
+    from kt_images.cli.choosing import chosen
+
+    options = getting.Options(
+        folder=folder, layout=Layout(layout), overwrite=overwrite, jobs=jobs, quiet=quiet, patience=retry
+    )
+    service = address(context, server)
+    found = chosen("get", service, ids or [], filters(tag, tags_all, tags_any, tags_none))
+    if folder == STDOUT:
+        return getting.write(service, found, retry)
+    return getting.get(service, found, options)
+
+
+def open_(
+    context: typer.Context,
+    image_id: Id,
+    print_: Annotated[bool, typer.Option("--print", help="Only write the address to standard output.")] = False,
+    server: Server = None,
+) -> Status:
+    """Open an image in the browser."""
+    from kt_images.cli import ids, showing
+
+    return showing.open_in_browser(address(context, server), ids.image_id(image_id), print_)

@@ -1,0 +1,61 @@
+"""Which files the service holds already: asked by their SHA-256, many in one call, before any file is sent."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
+
+from kt_images.cli.errors import CliError
+from kt_images.cli.sources import Source
+from kt_images.client import Client, NotFoundError
+from kt_images.client.fingerprints import Fingerprint, fingerprint
+
+# A stretch is hashed and asked for at once, while the files before it are sent.
+MOST_FILES = 100
+MOST_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file, its fingerprint or why there is none, and the image that has its bytes."""
+
+    source: Source
+    fingerprint: Fingerprint | CliError
+    image_id: int | None = None
+
+
+async def candidates(client: Client, files: Sequence[Source]) -> AsyncGenerator[Candidate, None]:
+    """Yield each file as a candidate. An older service does not know: then no image has its bytes."""
+    asked = True
+    for stretch in _stretches(files):
+        prints = await asyncio.gather(*map(_fingerprint, stretch))
+        sha256s = [one.sha256 for one in prints if isinstance(one, Fingerprint)]
+        found: dict[str, int] = {}
+        try:
+            attachments = await client.find_attachments(sha256s) if asked else []
+        except NotFoundError:
+            asked, attachments = False, []
+        for attachment in attachments:
+            found.setdefault(attachment.sha256, attachment.image_id)
+        for source, one in zip(stretch, prints, strict=True):
+            yield Candidate(source, one, found.get(one.sha256) if isinstance(one, Fingerprint) else None)
+
+
+def _stretches(files: Sequence[Source]) -> Iterator[list[Source]]:
+    stretch: list[Source] = []
+    for source in files:
+        if stretch and (len(stretch) == MOST_FILES or sum(one.size for one in stretch) + source.size > MOST_BYTES):
+            yield stretch
+            stretch = []
+        stretch.append(source)
+    if stretch:
+        yield stretch
+
+
+async def _fingerprint(source: Source) -> Fingerprint | CliError:
+    try:
+        if source.path.exists() and not source.path.is_file():
+            # Reading it could take forever, or use it up.
+            return CliError("This is not a regular file")
+        return await fingerprint(source.path)
+    except OSError as error:
+        return CliError(error.strerror or "The file cannot be read")

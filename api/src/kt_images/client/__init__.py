@@ -1,0 +1,62 @@
+"""The Python client of the API.
+
+    from kt_images.client import Client
+
+    async with Client("http://localhost:8080") as client:
+        async for image in client.images(tags_all=["sea"]):
+            print(image.filename)
+
+client --> listing, uploads, downloads --> connection --> HTTP
+                                              `--> retry
+
+client         every call of the service, one method each
+listing        a streamed list, which proves that it is complete
+uploads        a file as the form that the service takes
+downloads      an attachment's bytes: resumed, verified, put in place in one step
+fingerprints   the SHA-256 of a local file
+images         images and attachments, read from JSON
+selection      the filters of a list
+connection     HTTP: an answer within bounds, or an error
+retry          how often a call is tried again, and for how long
+errors         everything that a call can raise
+
+Imports nothing else of kt_images.
+"""
+
+from kt_images.client.client import Client
+from kt_images.client.errors import (
+    ClientError,
+    ConnectionBrokenError,
+    DigestMismatchError,
+    IncompleteListError,
+    InvalidAddressError,
+    NotFoundError,
+    RefusedError,
+    StoreFullError,
+    TargetExistsError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from kt_images.client.images import Attachment, Image
+from kt_images.client.selection import Filters
+from kt_images.client.uploads import OnDuplicate, Uploaded
+
+__all__ = [
+    "Attachment",
+    "Client",
+    "ClientError",
+    "ConnectionBrokenError",
+    "DigestMismatchError",
+    "Filters",
+    "Image",
+    "IncompleteListError",
+    "InvalidAddressError",
+    "NotFoundError",
+    "OnDuplicate",
+    "RefusedError",
+    "StoreFullError",
+    "TargetExistsError",
+    "UnexpectedAnswerError",
+    "UnreachableError",
+    "Uploaded",
+]

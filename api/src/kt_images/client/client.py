@@ -1,0 +1,220 @@
+"""The calls of the service, one method each."""
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self, Unpack
+from urllib.parse import quote
+
+from kt_images.client import downloads, listing, selection
+from kt_images.client.connection import Connection
+from kt_images.client.errors import NotFoundError
+from kt_images.client.images import Attachment, Image, all_of
+from kt_images.client.selection import Filters
+from kt_images.client.uploads import OnDuplicate, Progress, Source, Uploaded, nothing, sent
+
+PATIENCE = 5.0
+MOST_DIGESTS = 100  # that the service takes in one call
+LARGEST_IN_MEMORY = 64 * 2**20
+
+
+class Client:
+    """The service at an address such as `http://localhost:8080`; to be used with `async with`.
+
+    While the service is unavailable or the connection breaks, a call is tried again for up to `patience` seconds, if
+    that cannot do its work twice. Every call raises ClientError; which of its subclasses is said where it matters.
+    """
+
+    def __init__(self, server: str, patience: float = PATIENCE) -> None:
+        """Raises InvalidAddressError."""
+        self._connection = Connection(server, patience)
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.__aexit__()
+
+    async def images(self, **filters: Unpack[Filters]) -> AsyncGenerator[Image, None]:
+        """Yield the images that match all filters, by `image_id`; all images without filters.
+
+        The list is streamed. It ends normally only if it is complete, and raises IncompleteListError otherwise.
+        """
+        async with aclosing(self.batches(**filters)) as batches:
+            async for images in batches:
+                for image in images:
+                    yield image
+
+    def batches(self, **filters: Unpack[Filters]) -> AsyncGenerator[list[Image], None]:
+        """Yield the same images in lists of as many as have arrived, which is faster for many."""
+        return listing.batches(self._connection, selection.query(filters))
+
+    async def image(self, image_id: int) -> Image:
+        """Return the image. Raises NotFoundError."""
+        return await self._connection.call("GET", f"images/{image_id}", Image.of)
+
+    async def create(self, filename: str, tags: Sequence[str] = ()) -> Image:
+        """Store an image without a file. It is sent once: if its answer is lost, there may be an image or not."""
+        body = {"filename": filename, "tags": list(tags)}
+        return await self._connection.call("POST", "images", Image.of, repeatable=False, json=body)
+
+    async def change(
+        self,
+        image_id: int,
+        *,
+        filename: str | None = None,
+        tags: Sequence[str] | None = None,
+        add_tags: Sequence[str] | None = None,
+        remove_tags: Sequence[str] | None = None,
+    ) -> Image:
+        """Change what is given and return the image as it is then; `tags` replaces all tags. Raises NotFoundError."""
+        changes = {"filename": filename, "tags": tags, "add_tags": add_tags, "remove_tags": remove_tags}
+        body = {name: _plain(value) for name, value in changes.items() if value is not None}
+        return await self._connection.call("PATCH", f"images/{image_id}", Image.of, json=body)
+
+    async def delete(self, image_id: int) -> None:
+        """Delete the image and its attachments. Raises NotFoundError."""
+        await self._delete(f"images/{image_id}")
+
+    async def upload(
+        self,
+        source: Source,
+        filename: str | None = None,
+        tags: Sequence[str] = (),
+        *,
+        on_duplicate: OnDuplicate = OnDuplicate.MERGE_TAGS,
+        sha256: str | None = None,
+        progress: Progress = nothing,
+    ) -> Uploaded:
+        """Store a file, given by its path or its bytes, as an image, which is named like the file.
+
+        Bytes that the service holds already are not stored again, unless `on_duplicate` is CREATE; such an upload is
+        sent once, as its answer may be lost. `sha256`, in hexadecimal, is verified by the service. `progress` gets the
+        number of bytes each time some are sent. Raises OSError, StoreFullError, RefusedError.
+        """
+        name = _name(source, filename)
+        query = {"on_duplicate": str(on_duplicate)}
+
+        async def attempt() -> Uploaded:
+            upload = sent(
+                self._connection, "images/upload", source, name, progress, tags=tags, sha256=sha256, query=query
+            )
+            async with upload as response:
+                image = await self._connection.read(response, Image.of)
+                return Uploaded(image, response.status == HTTPStatus.CREATED)
+
+        is_repeatable = on_duplicate is not OnDuplicate.CREATE
+        return await (self._connection.repeat(attempt) if is_repeatable else attempt())
+
+    async def attachments(self, image_id: int) -> list[Attachment]:
+        """Return the image's attachments, by filename. Raises NotFoundError."""
+
+        def read(value: Any) -> list[Attachment]:
+            return all_of(lambda one: Attachment.of(one | {"image_id": image_id}), value)
+
+        return await self._connection.call("GET", f"images/{image_id}/attachments", read)
+
+    async def find_attachments(self, sha256s: Iterable[str]) -> list[Attachment]:
+        """Return the attachments of all images that have one of these SHA-256, of each the first hundred.
+
+        Asks for a hundred at a time. Raises NotFoundError if the service is too old to know.
+        """
+        digests, found = list(dict.fromkeys(sha256s)), []
+        for first in range(0, len(digests), MOST_DIGESTS):
+            query = [("sha256", one) for one in digests[first : first + MOST_DIGESTS]]
+            found += await self._connection.call(
+                "GET", "attachments", lambda value: all_of(Attachment.of, value), params=query
+            )
+        return found
+
+    async def attach(
+        self,
+        image_id: int,
+        source: Source,
+        filename: str | None = None,
+        *,
+        sha256: str | None = None,
+        progress: Progress = nothing,
+    ) -> None:
+        """Store a file as the image's attachment `filename`, in place of one of that name. Raises as `upload`."""
+        name = _name(source, filename)
+
+        async def attempt() -> None:
+            async with sent(self._connection, _attachment_path(image_id, name), source, name, progress, sha256=sha256):
+                pass
+
+        await self._connection.repeat(attempt)
+
+    async def delete_attachment(self, image_id: int, filename: str) -> None:
+        """Delete the attachment. Raises NotFoundError."""
+        await self._delete(_attachment_path(image_id, filename))
+
+    async def media(
+        self, image_id: int, filename: str, *, width: int | None = None, limit: int = LARGEST_IN_MEMORY
+    ) -> bytes:
+        """Return the attachment's bytes, or those of a thumbnail at most `width` pixels wide.
+
+        Raises NotFoundError, and UnexpectedAnswerError for more than `limit` bytes.
+        """
+        query = {} if width is None else {"width": str(width)}
+
+        async def attempt() -> bytes:
+            path = downloads.media_path(image_id, filename)
+            async with self._connection.answer("GET", path, follow=True, params=query) as response:
+                return await self._connection.body(response, limit)
+
+        return await self._connection.repeat(attempt)
+
+    def media_url(self, image_id: int, filename: str) -> str:
+        """Return the URL of the attachment's bytes."""
+        return str(self._connection.url(downloads.media_path(image_id, filename)))
+
+    def chunks(self, attachment: Attachment) -> AsyncGenerator[bytes, None]:
+        """Yield the attachment's bytes as they arrive; a broken connection is replaced.
+
+        Raises DigestMismatchError at the end if they do not have its SHA-256.
+        """
+        return downloads.verified(self._connection, attachment)
+
+    async def download(
+        self, attachment: Attachment, target: str | Path, *, overwrite: bool = False, progress: Progress = nothing
+    ) -> bool:
+        """Store the attachment as a local file; return False if it is there already, with the same bytes.
+
+        The file appears once it is complete and verified. An interrupted download is resumed by the next call. Raises
+        OSError, TargetExistsError, DigestMismatchError.
+        """
+        return await downloads.download(self._connection, attachment, Path(target), overwrite, progress)
+
+    async def _delete(self, path: str) -> None:
+        attempts = 0
+
+        async def attempt() -> None:
+            nonlocal attempts
+            attempts += 1
+            try:
+                async with self._connection.answer("DELETE", path):
+                    pass
+            except NotFoundError:
+                if attempts == 1:
+                    raise  # otherwise an attempt whose answer was lost has deleted it
+
+        await self._connection.repeat(attempt)
+
+
+def _plain(value: str | Sequence[str]) -> str | list[str]:
+    return value if isinstance(value, str) else list(value)
+
+
+def _name(source: Source, filename: str | None) -> str:
+    if filename is not None:
+        return filename
+    if isinstance(source, bytes):
+        raise TypeError("Bytes have no name of their own: give a filename")
+    return Path(source).name
+
+
+def _attachment_path(image_id: int, filename: str) -> str:
+    return f"images/{image_id}/attachment/{quote(filename, safe='')}"
