@@ -4,7 +4,7 @@ venv := .venv
 python := $(venv)/bin/python
 sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test slow faults bench lint format readme openapi clean
+.PHONY: help run test slow faults bench lint format docs openapi clean
 
 help: ## List the words
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,8 +31,8 @@ format: $(venv)/dev ## Rewrite the code in the house's form
 	@$(venv)/bin/ruff check --fix $(sources)
 	@$(venv)/bin/ruff format $(sources)
 
-readme: $(venv)/dev ## Write the README's copies of the commands' help anew
-	@$(python) api/tests/cli/readme.py
+docs: $(venv)/dev ## Renew the copies of the commands' help in api/docs/client.md
+	@$(python) api/tests/cli/helps.py
 
 openapi: $(venv)/run ## Write openapi.json anew
 	@$(python) -m aiohttp_pydantic.oas -o openapi.json kt_images.wsgi:app

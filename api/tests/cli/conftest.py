@@ -2,118 +2,38 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import pty
 import select
-import signal
-import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
-import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
+import services
+from services import KEPT, Service
+
 PROGRAM = Path(sys.executable).with_name("kt-images")
-KEPT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")  # of the tests' own environment
-
-
-@dataclass
-class Service:
-    """`python -m kt_images` on an address of its own, which stays the same when it is started again."""
-
-    dsn: str
-    folder: Path
-    port: int
-    process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {
-            "POSTGRES_DSN": self.dsn,
-            "KT_IMAGES_UPLOADS_DIR": str(self.folder / "images"),
-            "KT_IMAGES_HOST": "127.0.0.1",
-            "KT_IMAGES_PORT": str(self.port),
-            "KT_IMAGES_MAX_UPLOAD_SIZE": str(2**20),
-        }
-        command = [sys.executable, "-m", "kt_images"]
-        with (self.folder / "service.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
-        wait_until(self.is_up)
-
-    def is_up(self) -> bool:
-        assert self.process
-        assert self.process.poll() is None, "the service has ended"
-        with contextlib.suppress(OSError):
-            return self.json("/readyz") is not None
-        return False
-
-    def end(self, number: int = signal.SIGKILL) -> None:
-        if self.process:
-            self.process.send_signal(number)
-            self.process.wait()
-            self.process = None
-
-    def json(self, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-    def create(self, filename: str, *tags: str) -> int:
-        image_id: int = self.json("/images", {"filename": filename, "tags": tags})["image_id"]
-        return image_id
-
-    def tags(self, image_id: int) -> list[str]:
-        tags: list[str] = self.json(f"/images/{image_id}")["tags"]
-        return tags
-
-    def images(self) -> list[dict[str, Any]]:
-        return [image for chunk in self.json("/images")[:-1] for image in chunk]
-
-    def sql(self, statement: str, *values: Any) -> None:
-        with contextlib.closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(statement, values)
-
-    def has(self, path: str) -> bool:
-        return path in self.json("/oas/spec")["paths"]
 
 
 @pytest.fixture(scope="session")
 def running_service(server_dsn: str, folder: Path) -> Iterator[Service]:
-    with contextlib.closing(psycopg2.connect(server_dsn)) as connection:
-        connection.autocommit = True
-        connection.cursor().execute("create database cli")
-    dsn = f"{server_dsn} dbname=cli"
-    command = [sys.executable, "-m", "kt_images.manage.load_fixtures", "--upgrade", "--postgres_dsn", dsn]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    home = folder / "cli"
-    home.mkdir()
-    service = Service(dsn, home, free_port())
-    service.start()
-    yield service
-    service.end(signal.SIGTERM)
+    with services.running(server_dsn, folder, "cli") as service:
+        yield service
 
 
 @pytest.fixture
 def service(running_service: Service) -> Service:
-    """The service, up, without images."""
-    if not running_service.process:
-        running_service.start()
-    running_service.sql("truncate images restart identity cascade")
+    """The service, running, without images."""
+    running_service.empty()
     return running_service
 
 
@@ -215,22 +135,6 @@ def cli(service: Service, tmp_path: Path) -> Cli:
 def lonely_cli(tmp_path: Path) -> Cli:
     """The client where no service is."""
     return Cli(tmp_path)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port below those that the system gives to clients, so that it is still free after a restart."""
-    for port in range(18700, 32000):
-        with socket.socket() as attempt, contextlib.suppress(OSError):
-            attempt.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError
 
 
 def png(number: int, side: int = 8) -> bytes:

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from cli.conftest import png, wait_until
+from cli.conftest import png
+from services import wait_until
 
 sends = pytest.mark.usefixtures("uploads")
 
@@ -26,7 +27,7 @@ def by_name(service):
     return {image["filename"]: image["tags"] for image in service.images()}
 
 
-def test_dry_run_tells_files_and_tags_and_sends_nothing(lonely_cli, photos):
+def test_dry_run_shows_files_and_tags_and_sends_nothing(lonely_cli, photos):
     result = lonely_cli("add", "photos", "--recursive", "--tag", "x", "--tags-from-path", "--dry-run")
     assert result.status == 0
     assert result.lines == ["photos/c.PNG\tx", "photos/2024/b.png\tx, 2024", "photos/2024/sea/a.png\tx, 2024, sea"]
@@ -40,21 +41,21 @@ def test_tags_from_the_path_of_a_file_are_the_folders_as_written(lonely_cli, pho
 
 def test_folder_needs_recursive(lonely_cli, photos):
     result = lonely_cli("add", "photos")
-    assert (result.status, result.err) == (2, "photos is a folder; --recursive adds what is in it\n")
+    assert (result.status, result.err) == (2, "photos is a folder; --recursive adds the pictures in it\n")
 
 
-def test_no_service_is_told_once_however_many_files_there_are(lonely_cli, photos):
+def test_an_unreachable_service_is_reported_once_however_many_files_there_are(lonely_cli, photos):
     result = lonely_cli("add", "photos", "--recursive")
     assert result.status == 3
     first, second = result.err.splitlines()
-    assert first == "3 files: 0 added, 0 already there, 3 not sent: run it again to go on"
+    assert first == "3 files: 0 added, 0 already there, 3 not sent: run it again to continue"
     assert second.endswith("cannot be reached: Connection refused")
 
 
 @sends
 def test_files_and_folders_with_their_tags(cli, service, photos, picture):
     result = cli("add", picture("x y 'я'.png", 5), "photos", "--recursive", "--tag", "new", "--tags-from-path", "--ids")
-    assert (result.status, result.err) == (0, "4 files: 4 added, 0 already there\n")
+    assert (result.status, result.err) == (0, "4 files: 4 added, 0 already there\n1 file skipped: 1 .txt\n")
     assert sorted(map(int, result.lines)) == [1, 2, 3, 4]
     folders = [part for part in photos.parts[1:-1] if part]  # of the file that was given with its whole path
     expected = {"c.PNG": ["new"], "b.png": ["new", "2024"], "a.png": ["new", "2024", "sea"]}
@@ -62,7 +63,7 @@ def test_files_and_folders_with_their_tags(cli, service, photos, picture):
 
 
 @sends
-def test_what_is_there_already_only_gets_the_tags_that_it_lacks(cli, service, picture):
+def test_bytes_that_are_there_already_only_get_the_tags_that_they_lack(cli, service, picture):
     cli("add", picture("a.png", 1), "--tag", "x")
     result = cli("add", picture("copy of a.png", 1), "--tag", "y", "--ids")
     assert (result.status, result.out, result.err) == (0, "1\n", "1 file: 0 added, 1 already there\n")
@@ -97,7 +98,7 @@ def test_names_arrive_as_they_are(cli, service, picture):
 
 
 @sends
-def test_local_file_goes_once_the_service_confirms_it(cli, service, picture, tmp_path):
+def test_delete_after_deletes_a_file_once_the_service_confirms_it(cli, service, picture, tmp_path):
     good, bad = picture("good.png", 1), tmp_path / "bad.png"
     bad.write_text("this is no picture")
     assert cli("add", good, bad, "--delete-after").status == 1
@@ -126,7 +127,7 @@ def test_no_progress_in_a_pipe(cli, picture):
 
 
 @sends
-def test_ctrl_c_tells_how_far_it_came_and_the_next_run_goes_on(cli, service, picture):
+def test_ctrl_c_reports_how_many_are_done_and_the_next_run_continues(cli, service, picture):
     for number in range(200):
         picture(f"many/{number}.png", number)
     with cli.start("add", "many", "--recursive") as process:
@@ -134,7 +135,7 @@ def test_ctrl_c_tells_how_far_it_came_and_the_next_run_goes_on(cli, service, pic
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert b"not sent: run it again to go on" in err
+    assert b"not sent: run it again to continue" in err
     assert (out, err.count(b"\n")) == (b"", 1)
     assert cli("add", "many", "--recursive").status == 0
     assert sorted(by_name(service)) == sorted(f"{number}.png" for number in range(200))
@@ -177,7 +178,7 @@ def test_service_restarted_in_the_middle_is_waited_for(cli, service, picture):
 
 
 @sends
-def test_what_is_no_regular_file_is_not_read(cli, tmp_path):
+def test_a_special_file_is_not_read(cli, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     result = cli("add", "pipe.png", "/dev/zero")
     assert result.status == 1

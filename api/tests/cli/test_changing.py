@@ -8,7 +8,7 @@ def three(service):
     return [service.create("a.jpg", "x"), service.create("b.jpg", "x", "y"), service.create("c.jpg", "z")]
 
 
-def test_tags_are_added_and_taken_away(cli, service, three):
+def test_tags_are_added_and_removed(cli, service, three):
     assert cli("tag", 1, 2, "+new tag", "-x", "+-odd", "--remove", "y", "--add", "+plus").status == 0
     assert service.tags(1) == ["new tag", "-odd", "+plus"]
     assert service.tags(2) == ["new tag", "-odd", "+plus"]
@@ -18,7 +18,7 @@ def test_tags_are_added_and_taken_away(cli, service, three):
 def test_ids_come_from_a_pipe(cli, service, three):
     listed = cli("list", "--ids", "--tag", "x").out
     result = cli("tag", "-", "+piped", stdin=listed)
-    assert (result.status, result.err) == (0, "2 of 2 images tagged\n")
+    assert (result.status, result.err) == (0, "2 of 2 changed\n")
     assert service.tags(2) == ["x", "y", "piped"]
 
 
@@ -26,9 +26,9 @@ def test_no_ids_from_a_pipe_is_nothing_to_do(cli, three):
     assert cli("tag", "-", "+a", stdin="").status == 0
 
 
-def test_what_is_no_id_in_a_pipe_is_told_before_anything_is_done(cli, service, three):
+def test_a_malformed_id_in_a_pipe_is_reported_before_anything_is_done(cli, service, three):
     result = cli("tag", "-", "+a", stdin="1\nrm -rf\n")
-    assert (result.status, result.err) == (2, "'rm' is not an image's id\n")
+    assert (result.status, result.err) == (2, "'rm' is not the id of an image; ids are numbers\n")
     assert service.tags(1) == ["x"]
 
 
@@ -51,7 +51,7 @@ def test_nothing_is_tagged_without_a_yes(cli, service, three, answer):
 
 def test_ctrl_c_at_the_question_is_130(cli, service, three):
     with cli.terminal("rm", "1") as terminal:
-        terminal.read_until("Delete 1 image and all files of theirs? [y/N] ")
+        terminal.read_until("Delete 1 image and all their files? [y/N] ")
         terminal.process.send_signal(2)
         assert terminal.status() == 130
     assert len(service.images()) == 3
@@ -66,7 +66,7 @@ def test_dry_run_counts_and_does_nothing(cli, service, three):
 def test_tagging_what_it_lists_by_changes_each_once(cli, service):
     service.sql("insert into images (filename, tags) select 'a.jpg', '{old}' from generate_series(1, 300)")
     result = cli("tag", "--tag", "old", "-old", "+new", "--yes")
-    assert (result.status, result.err) == (0, "300 of 300 images tagged\n")
+    assert (result.status, result.err) == (0, "300 of 300 changed\n")
     assert {tuple(image["tags"]) for image in service.images()} == {("new",)}
 
 

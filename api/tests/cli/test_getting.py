@@ -7,7 +7,8 @@ import itertools
 import pytest
 from aiohttp import web
 
-from cli.conftest import Cli, png, wait_until
+from cli.conftest import Cli, png
+from services import wait_until
 
 CONTENT = bytes(range(256)) * 1024
 
@@ -112,7 +113,7 @@ async def test_nothing_is_overwritten_unasked(strange, tmp_path):
     (tmp_path / "1-a.png").write_bytes(b"mine")
     result = await strange.run("get", 1)
     assert result.status == 1
-    assert "1-a.png exists already and is another file; --overwrite replaces it" in result.err
+    assert "1-a.png exists already, with other bytes; --overwrite replaces it" in result.err
     assert (tmp_path / "1-a.png").read_bytes() == b"mine"
     assert (await strange.run("get", 1, "--overwrite")).status == 0
     assert (tmp_path / "1-a.png").read_bytes() == CONTENT
@@ -124,7 +125,7 @@ async def test_a_link_is_neither_followed_nor_replaced(strange, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-async def test_broken_download_goes_on_where_it_stopped(strange, tmp_path):
+async def test_a_broken_download_is_resumed_where_it_stopped(strange, tmp_path):
     strange.breaks = [100_000, 50_000, 1]
     assert (await strange.run("get", 1)).status == 0
     assert (tmp_path / "1-a.png").read_bytes() == CONTENT
@@ -144,7 +145,7 @@ async def test_interrupted_download_is_resumed_by_the_next_run(strange, tmp_path
     assert files(tmp_path) == ["1-a.png"]
 
 
-async def test_beginning_that_is_not_of_this_file_is_thrown_away(strange, tmp_path):
+async def test_a_beginning_of_another_file_is_discarded(strange, tmp_path):
     strange.pause = 0.02
     part = await asyncio.to_thread(kill_in_the_middle, strange.client, tmp_path)
     part.write_bytes(b"x" * 1000)
@@ -152,11 +153,11 @@ async def test_beginning_that_is_not_of_this_file_is_thrown_away(strange, tmp_pa
     assert (tmp_path / "1-a.png").read_bytes() == CONTENT
 
 
-async def test_bytes_with_another_hash_are_thrown_away(strange, tmp_path):
+async def test_bytes_with_another_hash_are_discarded(strange, tmp_path):
     strange.sha256 = "0" * 64
     result = await strange.run("get", 1)
     assert result.status == 1
-    assert "do not have the hash that the service tells" in result.err
+    assert "1-a.png: SHA-256 mismatch; download discarded" in result.err
     assert files(tmp_path) == []
 
 

@@ -1,4 +1,4 @@
-"""The program itself: its start, its help, the README's copy of it, completion, `serve`."""
+"""The program itself: its start, its help and the documentation's copy of it, completion, `serve`."""
 
 import re
 import signal
@@ -11,24 +11,31 @@ from pathlib import Path
 
 import pytest
 
-from cli import readme
-from cli.readme import ROOT
+from cli import helps
+from cli.helps import ROOT
 
 PROJECT = tomllib.loads((ROOT / "api" / "pyproject.toml").read_text())["project"]
 EXTRAS = ("server", "cli")
 
 
 def test_help_names_all_commands_and_statuses():
-    text = " ".join(re.sub("[^a-z0-9 ]", " ", readme.help_of("").lower()).split())
-    assert all(f" {command} " in text for command in readme.COMMANDS[1:])
+    text = " ".join(re.sub("[^a-z0-9 ]", " ", helps.help_of("").lower()).split())
+    assert all(f" {command} " in text for command in helps.COMMANDS[1:])
     assert "0 done 1 some of it failed 2 the command line is wrong 3 the service cannot be reached 4 not found" in text
 
 
-@pytest.mark.parametrize("command", readme.COMMANDS)
-def test_readme_shows_the_help_as_it_is(command):
-    """`make readme` writes it anew."""
-    text = readme.README.read_text()
-    assert readme.fresh(text, command) == text
+@pytest.mark.parametrize("command", helps.COMMANDS)
+def test_the_documentation_shows_the_help_as_it_is(command):
+    """`make docs` renews it."""
+    text = helps.PAGE.read_text()
+    assert helps.fresh(text, command) == text
+
+
+@pytest.mark.parametrize("command", helps.COMMANDS)
+def test_help_shows_no_type_for_options_without_a_value(command):
+    text = helps.help_of(command)
+    assert not re.search(r"<\w+>", text)
+    assert "--help" in text
 
 
 def test_help_starts_fast(lonely_cli):
@@ -102,7 +109,7 @@ def test_client_without_its_packages_says_what_to_install(lonely_cli, tmp_path):
     lonely_cli.environment["PYTHONPATH"] = f"{tmp_path}:{lonely_cli.variables.get('PYTHONPATH', '')}"
     result = lonely_cli("list")
     assert result.status == 1
-    assert result.err == "typer is not installed; the client needs: pip install 'kt-images[cli]'\n"
+    assert result.err == "typer is not installed; in a checkout of kt-images: pipx install './api[cli]'\n"
 
 
 def test_requirements_are_those_of_the_extra_server():

@@ -105,7 +105,7 @@ class Client:
                 image = await self._connection.read(response, Image.of)
                 return Uploaded(image, response.status == HTTPStatus.CREATED)
 
-        is_repeatable = on_duplicate is not OnDuplicate.CREATE
+        is_repeatable = on_duplicate != OnDuplicate.CREATE
         return await (self._connection.repeat(attempt) if is_repeatable else attempt())
 
     async def attachments(self, image_id: int) -> list[Attachment]:

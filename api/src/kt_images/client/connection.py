@@ -59,6 +59,8 @@ class Connection:
             headers={"User-Agent": "kt-images"},
             trust_env=True,
         )
+        # aiohttp would repeat some requests by itself, and nobody would know that a DELETE was sent twice.
+        self._session._retry_connection = False  # noqa: SLF001 (there is no public way)
         return self
 
     async def __aexit__(self, *_: object) -> None:

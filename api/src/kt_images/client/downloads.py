@@ -146,16 +146,20 @@ async def _is_intact(file: BinaryIO, attachment: Attachment) -> bool:
 def _opened(part: Path) -> BinaryIO:
     """Open the hidden file, which must be a file of our own. Raises OSError, and ClientError for anything else."""
     try:
-        file = os.fdopen(os.open(part, FLAGS, 0o666), "r+b")
+        descriptor = os.open(part, FLAGS, 0o666)
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENXIO}:
-            raise ClientError(f"{part} is not a regular file; delete it and try again") from error
+        if error.errno == errno.ELOOP:
+            raise _not_ours(part) from error
         raise
-    found = os.fstat(file.fileno())
+    found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        file.close()
-        raise ClientError(f"{part} is not a regular file; delete it and try again")
-    return file
+        os.close(descriptor)
+        raise _not_ours(part)
+    return os.fdopen(descriptor, "r+b")
+
+
+def _not_ours(part: Path) -> ClientError:
+    return ClientError(f"{part} is not a regular file; delete it and try again")
 
 
 def _put(part: Path, target: Path, overwrite: bool) -> None:

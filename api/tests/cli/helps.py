@@ -1,4 +1,4 @@
-"""The README's copies of `kt-images … --help`. Run it (`make readme`) to write them anew."""
+"""The copies of `kt-images … --help` in api/docs/client.md. `make docs` runs this file to renew them."""
 
 import os
 import subprocess
@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-README = ROOT / "README.md"
-COMMANDS = ["", "add", "list", "show", "get", "tag", "rm", "open", "serve", "completion"]
+PAGE = ROOT / "api" / "docs" / "client.md"
+COMMANDS = ["", "add", "list", "show", "get", "tag", "rename", "rm", "open", "serve", "completion"]
 
 
 def help_of(command: str) -> str:
-    """Return the help of a command, of all of them for the empty one."""
+    """Return the help of a command; that of kt-images itself for the empty one."""
     program = Path(sys.executable).with_name("kt-images")
-    # No locale, no width and no colour of whoever runs it.
+    # Without the locale, width and colours of the user.
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    environment |= {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "PYTHONUTF8": "1", "TERM": "dumb"}
+    environment |= {"COLUMNS": "100", "PYTHONUTF8": "1", "TERM": "dumb"}
     shown = subprocess.run(
         [program, *command.split(), "--help"], env=environment, capture_output=True, text=True, check=True
     )
@@ -24,15 +24,15 @@ def help_of(command: str) -> str:
 
 
 def fresh(text: str, command: str) -> str:
-    """Return the README with the help of the command as it is now."""
+    """Return the page with the command's present help."""
     marker = f"<!-- kt-images {f'{command} --help'.strip()} -->\n```\n"
     before, marker, rest = text.partition(marker)
-    assert marker, f"The README does not show the help of kt-images {command}"
+    assert marker, f"The page does not show the help of kt-images {command}"
     return before + marker + help_of(command) + rest[rest.index("\n```\n") :]
 
 
 if __name__ == "__main__":
-    text = README.read_text()
+    text = PAGE.read_text()
     for one in COMMANDS:
         text = fresh(text, one)
-    README.write_text(text)
+    PAGE.write_text(text)
