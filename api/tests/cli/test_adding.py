@@ -1,12 +1,18 @@
 """`kt-images add`."""
 
+import asyncio
+import contextlib
 import os
 import signal
+import socket
+import socketserver
+import threading
 import time
 
 import pytest
+from aiohttp import web
 
-from cli.conftest import png
+from cli.conftest import Cli, png
 from services import wait_until
 
 sends = pytest.mark.usefixtures("uploads")
@@ -186,3 +192,147 @@ def test_a_special_file_is_not_read(cli, tmp_path):
         "/dev/zero: This is not a regular file",
         "2 files: 0 added, 0 already there, 2 failed",
     ]
+
+
+@sends
+def test_a_second_run_sends_no_file_again(cli, service, picture):
+    for number in range(120):
+        picture(f"many/{number}.png", number, side=100)
+    size = sum(path.stat().st_size for path in (cli.home / "many").iterdir())
+    with Relay(service.port) as relay:
+        cli.server = relay.url
+        assert cli("add", "many", "--recursive", "--tag", "x").status == 0
+        assert relay.passed > size
+        relay.passed = 0
+        result = cli("add", "many", "--recursive", "--tag", "x")
+        assert result.err == "120 files: 0 added, 120 already there\n"
+        assert relay.passed < 120 * 400
+        relay.passed = 0
+        result = cli("add", "many", "--recursive")
+        assert (result.status, result.err) == (0, "120 files: 0 added, 120 already there\n")
+        assert relay.passed < 120 * 80 + 4 * 1000  # their digests, and the heads of a few requests
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """Passes connections on to the service and counts the bytes that the client sends."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port):
+        super().__init__(("127.0.0.1", 0), None)
+        self.port, self.passed = port, 0
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def finish_request(self, request, _address):
+        with socket.create_connection(("127.0.0.1", self.port)) as service:
+            back = threading.Thread(target=copy, args=(service, request), daemon=True)
+            back.start()
+            copy(request, service, self.count)
+            back.join()
+
+    def count(self, number):
+        self.passed += number
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+def copy(source, target, count=lambda _: None):
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            count(len(piece))
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+
+
+@sends
+def test_an_image_that_is_there_gets_only_the_tags_that_it_lacks_however_they_are_written(cli, service, picture):
+    cli("add", picture("a.png", 1), "--tag", "e\u0301", "--tag", " b ")
+    before = service.images()
+    assert cli("add", "a.png", "--tag", "e\u0301", "--tag", "b").status == 0
+    assert service.images() == before == [{"image_id": 1, "filename": "a.png", "tags": ["\xe9", "b"]}]
+
+
+async def test_an_older_service_that_cannot_be_asked_gets_all_files(aiohttp_server, picture, tmp_path):
+    received = []
+
+    async def unknown(_request):
+        return web.json_response({"error": "There is no such URL"}, status=404)
+
+    async def upload(request):
+        form = await request.post()
+        received.append(form["image"].filename)
+        return web.json_response({"image_id": len(received), "filename": received[-1], "tags": []}, status=201)
+
+    application = web.Application()
+    application.router.add_get("/attachments", unknown)
+    application.router.add_post("/images/upload", upload)
+    server = await aiohttp_server(application)
+    for number in range(5):
+        picture(f"{number}.png", number)
+    client = Cli(tmp_path, str(server.make_url("")))
+    result = await asyncio.to_thread(client, "add", ".", "--recursive")
+    assert (result.status, result.err) == (0, "5 files: 5 added, 0 already there\n")
+    assert sorted(received) == [f"{number}.png" for number in range(5)]
+
+
+@pytest.fixture
+def mixed(picture, tmp_path):
+    """A picture, and what is skipped."""
+    picture("mixed/a.png", 1)
+    for name in ("b.mov", "c.MOV", "d.mov", "e.txt", "f", "g.tar.gz", ".hidden"):
+        (tmp_path / "mixed" / name).write_text(name)
+    (tmp_path / "mixed" / "link").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "mixed" / "pipe.png")
+    return tmp_path / "mixed"
+
+
+SKIPPED = "8 files skipped: 1 .gz, 3 .mov, 1 .txt, 1 linked folder, 1 not a regular file, 1 without extension\n"
+
+
+@sends
+def test_skipped_files_are_named_by_their_kinds(cli, mixed):
+    result = cli("add", "mixed", "--recursive")
+    assert (result.status, result.err) == (0, f"1 file: 1 added, 0 already there\n{SKIPPED}")
+    assert cli("add", "mixed", "--recursive", "--quiet").err == ""
+    assert cli("add", "mixed", "--recursive", "--dry-run").err.endswith(f"\n{SKIPPED}")
+
+
+@sends
+def test_strict_makes_skipped_files_a_failure(cli, mixed):
+    assert cli("add", "mixed", "--recursive", "--strict").status == 1
+    assert cli("add", "mixed", "--recursive", "--strict", "--dry-run").status == 1
+    result = cli("add", "mixed", "--recursive", "--strict", "--quiet")
+    assert (result.status, result.err) == (1, SKIPPED)
+    assert cli("add", "mixed/a.png", "--strict").status == 0
+
+
+@sends
+def test_delete_after_never_deletes_a_skipped_file(cli, mixed):
+    before = sorted(path.name for path in mixed.iterdir())
+    assert cli("add", "mixed", "--recursive", "--delete-after").status == 0
+    assert sorted(path.name for path in mixed.iterdir()) == [name for name in before if name != "a.png"]
+
+
+@pytest.mark.parametrize("extension", ["heic", "HEIF", "hif"])
+def test_telephones_pictures_are_taken_from_folders(lonely_cli, tmp_path, extension):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / f"a.{extension}").write_bytes(b"picture")
+    result = lonely_cli("add", "photos", "--recursive", "--dry-run")
+    assert (result.lines, result.err) == ([f"photos/a.{extension}\t"], "1 file would be sent, 7 bytes\n")
+
+
+@sends
+def test_a_refused_tag_is_named_like_its_option(cli, picture):
+    result = cli("add", picture("a.png", 1), "--tag", "x" * 101)
+    assert result.status == 1
+    assert result.err.splitlines()[0].startswith(f"{cli.home}/a.png: --tag: A tag is 1 to 100 characters")

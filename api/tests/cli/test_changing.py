@@ -75,3 +75,50 @@ def test_rm_deletes(cli, service, three):
     assert result.status == 1
     assert result.err.splitlines() == ["Image <99> is not found", "2 of 3 images deleted"]
     assert [image["image_id"] for image in service.images()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([1, "-x-y"], "0 of 1 changed: it has no tag x-y"),
+        ([1, "+x"], "0 of 1 changed: it has already the tag x"),
+        ([1, "+x", "-y"], "0 of 1 changed: it has no tag y, it has already the tag x"),
+        ([1, "+new", "-y"], "1 of 1 changed; it has no tag y"),
+        ([1, 2, 3, "-y"], "1 of 3 changed; 2 have no tag y"),
+        ([1, 2, 3, "-x"], "2 of 3 changed; 1 has no tag x"),
+        ([1, 2, "-x"], "2 of 2 changed"),
+    ],
+)
+def test_tag_reports_what_changed_and_what_did_not(cli, three, arguments, sentence):
+    result = cli("tag", *arguments)
+    assert (result.status, result.err) == (0, f"{sentence}\n")
+
+
+def test_an_image_is_renamed(cli, service, three):
+    result = cli("rename", 1, "new name.jpg")
+    assert (result.status, result.out, result.err) == (0, "", "Image <1> is now named new name.jpg\n")
+    assert service.json("/images/1")["filename"] == "new name.jpg"
+    assert cli("rename", 99, "a.jpg").status == 4
+    result = cli("rename", 1, "a/b.jpg")
+    assert result.status == 1
+    assert result.err.startswith("the name: A filename is 1 to 255 bytes")
+
+
+@pytest.mark.parametrize("arguments", [["rm", "1"], ["tag", "--all", "x", "+a"]])
+def test_a_confirmation_needs_a_terminal(cli, service, three, arguments):
+    result = cli(*arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err == f"{arguments[0]} needs a confirmation and input is not a terminal; add --yes\n"
+    assert len(service.images()) == 3
+
+
+@pytest.mark.parametrize(("arguments", "title"), [(["tag", "+b"], "Tagging"), (["rm"], "Deleting")])
+def test_progress_on_a_terminal_counts_images(cli, service, arguments, title):
+    service.sql("insert into images (filename, tags) select 'a.jpg', '{a}' from generate_series(1, 50)")
+    with cli.terminal(
+        arguments[0], *range(1, 51), *arguments[1:], *(["--yes"] if title == "Deleting" else [])
+    ) as terminal:
+        assert terminal.status() == 0
+    for wanted in (title, "0/50", "50/50", "50 of 50"):
+        assert wanted in terminal.text
+    assert "bytes" not in terminal.text

@@ -250,3 +250,54 @@ class TestAgainstTheService:
         assert "Image <7> is not found" in cli("get", 7).err
         service.create("a.png")
         assert "Image <1> has no file" in cli("get", 1).err
+
+    def test_one_file_goes_to_standard_output(self, cli, picture, tmp_path):
+        cli("add", picture("a.png", 1, side=200))
+        with cli.start("get", 1, "-o", "-") as process:
+            out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (0, png(1, 200), b"")
+        assert files(tmp_path) == ["a.png"]
+
+    def test_several_files_do_not_go_to_standard_output(self, cli, service, picture):
+        cli("add", picture("a.png", 1), picture("b.png", 2))
+        result = cli("get", 1, 2, "-o", "-")
+        assert (result.status, result.out) == (2, "")
+        assert result.err == "-o - writes one file, but 2 images are named; -o DIR takes several\n"
+        service.sql(
+            "insert into attachments (image_id, filename, object_key, content_type, size, sha256, width, height)"
+            " select 1, 'again.png', object_key || 'x', content_type, size, sha256, width, height"
+            " from attachments where image_id = 1"
+        )
+        result = cli("get", 1, "-o", "-")
+        assert (result.status, result.out) == (1, "")
+        assert result.err == "Image <1> has 2 files; -o DIR takes all of them\n"
+
+    def test_bytes_are_not_written_to_a_terminal(self, cli, picture):
+        cli("add", picture("a.png", 1))
+        with cli.terminal("get", 1, "-o", "-") as terminal:
+            assert terminal.status() == 2
+        assert "Standard output is a terminal" in terminal.text
+
+
+async def test_bytes_with_another_hash_on_standard_output_are_an_error(strange):
+    strange.sha256 = "0" * 64
+    with strange.client.start("get", 1, "-o", "-") as process:
+        out, err = await asyncio.to_thread(process.communicate, timeout=30)
+    assert (process.returncode, out) == (1, CONTENT)
+    assert err == b"SHA-256 mismatch: these are not the bytes of a.png\n"
+
+
+def test_get_without_images_names_how_to_get_all(lonely_cli):
+    result = lonely_cli("get")
+    assert result.status == 2
+    assert "for all images: kt-images list --ids | kt-images get -" in result.err
+
+
+async def test_a_planted_part_is_not_followed(strange, tmp_path):
+    identity = hashlib.sha256(f"1/a.png/{strange.sha256}".encode()).hexdigest()[:32]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".kt-images-{identity}.part").symlink_to(tmp_path / "elsewhere")
+    result = await strange.run("get", 1, "-o", "out")
+    assert result.status == 1
+    assert "is not a regular file; delete it and try again" in result.err
+    assert not (tmp_path / "elsewhere").exists()

@@ -1,5 +1,7 @@
 """`kt-images list`."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -109,3 +111,35 @@ def test_list_that_breaks_off_is_an_error(cli, service):
     assert b"The list broke off after" in err
     assert len(err.splitlines()) == 1
     assert not rest.endswith(b"]\n")
+
+
+def test_csv_is_for_spreadsheets(cli, service):
+    service.create('a, "b".jpg', "x", "y,z")
+    service.create("c.jpg")
+    out = cli("list", "--csv").out
+    assert list(csv.reader(io.StringIO(out))) == [
+        ["image_id", "filename", "tags"],
+        ["1", 'a, "b".jpg', "x, y,z"],
+        ["2", "c.jpg", ""],
+    ]
+    assert cli("list", "--csv", "--tag", "no").lines == ["image_id,filename,tags"]
+
+
+def test_an_empty_list_says_so_on_a_terminal_only(cli, service):
+    for arguments, sentence in ([], "No images are stored yet"), (["--tag", "x"], "No image matches"):
+        with cli.terminal("list", *arguments) as terminal:
+            assert terminal.status() == 0
+        assert sentence in terminal.text
+        assert cli("list", *arguments).err == ""
+
+
+def test_a_word_is_taken_for_a_tag_that_was_meant(lonely_cli):
+    result = lonely_cli("list", "beach house")
+    assert (result.status, result.out) == (2, "")
+    assert "kt-images list --tag 'beach house'" in result.err
+
+
+def test_a_refused_filter_is_named_like_its_option(cli):
+    result = cli("list", "--any", "")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("--any: A tag is 1 to 100 characters")

@@ -1,5 +1,7 @@
 """The program itself: its start, its help and the documentation's copy of it, completion, `serve`."""
 
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli import helps
+from cli.conftest import Terminal
 from cli.helps import ROOT
 
 PROJECT = tomllib.loads((ROOT / "api" / "pyproject.toml").read_text())["project"]
@@ -114,3 +117,31 @@ def test_client_without_its_packages_says_what_to_install(lonely_cli, tmp_path):
 
 def test_requirements_are_those_of_the_extra_server():
     assert (ROOT / "api" / "requirements.txt").read_text().splitlines() == PROJECT["optional-dependencies"]["server"]
+
+
+NOBODY = """
+import pwd
+
+def unknown(uid):
+    raise KeyError(uid)
+
+pwd.getpwuid = unknown
+"""
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["add", "a.png", "--tag", "x"], ["get", "1"], ["tag", "1", "+a"]])
+def test_it_runs_without_a_home_and_on_a_dumb_terminal(cli, service, picture, tmp_path, arguments):
+    """As in a container, under an account that has no name."""
+    picture("a.png", 1)
+    cli("add", "a.png")
+    (tmp_path / "account").mkdir()
+    (tmp_path / "account" / "sitecustomize.py").write_text(NOBODY)
+    path = f"{tmp_path / 'account'}:{cli.variables.get('PYTHONPATH', '')}"
+    environment = {"PATH": cli.variables["PATH"], "TERM": "dumb", "KT_IMAGES_SERVER": service.url, "PYTHONPATH": path}
+    ours, theirs = pty.openpty()
+    process = cli.start(*arguments, **dict.fromkeys(("stdin", "stdout", "stderr"), theirs), env=environment)
+    os.close(theirs)
+    text = Terminal(process, ours).read_until()
+    os.close(ours)
+    assert process.wait(30) == 0, text
+    assert "\x1b" not in text
