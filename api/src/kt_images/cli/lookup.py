@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kt_images.cli.errors import CliError
@@ -24,20 +25,32 @@ class Candidate:
 
 
 async def candidates(client: Client, files: Sequence[Source]) -> AsyncGenerator[Candidate, None]:
-    """Yield each file as a candidate. An older service does not know: then no image has its bytes."""
-    asked = True
-    for stretch in _stretches(files):
-        prints = await asyncio.gather(*map(_fingerprint, stretch))
-        sha256s = [one.sha256 for one in prints if isinstance(one, Fingerprint)]
-        found: dict[str, int] = {}
-        try:
-            attachments = await client.find_attachments(sha256s) if asked else []
-        except NotFoundError:
-            asked, attachments = False, []
-        for attachment in attachments:
-            found.setdefault(attachment.sha256, attachment.image_id)
-        for source, one in zip(stretch, prints, strict=True):
-            yield Candidate(source, one, found.get(one.sha256) if isinstance(one, Fingerprint) else None)
+    """Yield each file as a candidate; the next stretch is looked up while this one is used.
+
+    To be closed with `aclosing()` unless it is read to its end.
+    """
+    following: asyncio.Task[list[Candidate]] | None = None
+    try:
+        for stretch in [*_stretches(files), None]:
+            present, following = following, asyncio.create_task(_looked_up(client, stretch)) if stretch else None
+            for candidate in await present if present else ():
+                yield candidate
+    finally:
+        if following:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def _looked_up(client: Client, stretch: list[Source]) -> list[Candidate]:
+    prints = await asyncio.gather(*map(_fingerprint, stretch))
+    found: dict[str, int] = {}
+    with suppress(NotFoundError):  # an older service does not know: then no image has these bytes
+        for one in await client.find_attachments(one.sha256 for one in prints if isinstance(one, Fingerprint)):
+            found.setdefault(one.sha256, one.image_id)
+    return [
+        Candidate(source, one, found.get(one.sha256) if isinstance(one, Fingerprint) else None)
+        for source, one in zip(stretch, prints, strict=True)
+    ]
 
 
 def _stretches(files: Sequence[Source]) -> Iterator[list[Source]]:

@@ -42,7 +42,8 @@ def _run() -> int:
 
         from kt_images.cli.app import app  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise CliError(f"{error.name} is not installed; in a checkout of kt-images: pipx install './api[cli]'") from None
+        install = "pipx install './api[cli]'"
+        raise CliError(f"{error.name} is not installed; in a checkout of kt-images: {install}") from None
     completion_init()
     try:
         return app(prog_name=app.info.name, standalone_mode=False) or Status.DONE

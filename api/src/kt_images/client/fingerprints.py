@@ -27,8 +27,9 @@ async def fingerprint(path: Path) -> Fingerprint:
 
 async def digest(file: BinaryIO) -> str:
     """Return the SHA-256 of what is left of an open file; it is read in threads, chunk by chunk, to be cancellable."""
-    seen = hashlib.sha256()
-    while chunk := await asyncio.to_thread(file.read, CHUNK_SIZE):
+    seen, chunk = hashlib.sha256(), None
+    while chunk is None or len(chunk) == CHUNK_SIZE:
+        chunk = await asyncio.to_thread(file.read, CHUNK_SIZE)
         seen.update(chunk)
     return seen.hexdigest()
 

@@ -32,7 +32,8 @@ def serve(
 ) -> None:
     """Run the service, as python -m kt_images does."""
     if find_spec("aiohttp_pydantic") is None:
-        raise CliError("The service is not installed; in a checkout of kt-images: pipx install --force './api[cli,server]'")
+        install = "pipx install --force './api[cli,server,embedded]'"
+        raise CliError(f"The service is not installed; in a checkout of kt-images: {install}")
     os.execv(sys.executable, [sys.executable, "-m", "kt_images", *(arguments or [])])  # noqa: S606 (no shell is wanted)
 
 
