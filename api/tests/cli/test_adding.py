@@ -254,14 +254,6 @@ def copy(source, target, count=lambda _: None):
         target.shutdown(socket.SHUT_WR)
 
 
-@sends
-def test_an_image_that_is_there_gets_only_the_tags_that_it_lacks_however_they_are_written(cli, service, picture):
-    cli("add", picture("a.png", 1), "--tag", "e\u0301", "--tag", " b ")
-    before = service.images()
-    assert cli("add", "a.png", "--tag", "e\u0301", "--tag", "b").status == 0
-    assert service.images() == before == [{"image_id": 1, "filename": "a.png", "tags": ["\xe9", "b"]}]
-
-
 async def test_an_older_service_that_cannot_be_asked_gets_all_files(aiohttp_server, picture, tmp_path):
     received = []
 

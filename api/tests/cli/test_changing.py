@@ -81,17 +81,24 @@ def test_rm_deletes(cli, service, three):
     ("arguments", "sentence"),
     [
         ([1, "-x-y"], "0 of 1 changed: it has no tag x-y"),
-        ([1, "+x"], "0 of 1 changed: it has already the tag x"),
-        ([1, "+x", "-y"], "0 of 1 changed: it has no tag y, it has already the tag x"),
+        ([1, "+x"], "0 of 1 changed: it already has the tag x"),
+        ([1, "+x", "-y"], "0 of 1 changed: it has no tag y, it already has the tag x"),
         ([1, "+new", "-y"], "1 of 1 changed; it has no tag y"),
         ([1, 2, 3, "-y"], "1 of 3 changed; 2 have no tag y"),
         ([1, 2, 3, "-x"], "2 of 3 changed; 1 has no tag x"),
         ([1, 2, "-x"], "2 of 2 changed"),
+        ([1, 2, "+x"], "0 of 2 changed: 2 already have the tag x"),
     ],
 )
 def test_tag_reports_what_changed_and_what_did_not(cli, three, arguments, sentence):
     result = cli("tag", *arguments)
     assert (result.status, result.err) == (0, f"{sentence}\n")
+
+
+def test_tags_are_compared_as_the_service_compares_them(cli, service):
+    service.create("a.jpg", "\xe9")
+    assert cli("tag", 1, "+ e\u0301 ").err == "0 of 1 changed: it already has the tag  e\u0301 \n"
+    assert cli("tag", 1, "-e\u0301").err == "1 of 1 changed\n"
 
 
 def test_an_image_is_renamed(cli, service, three):

@@ -23,14 +23,14 @@ class Tagged:
     lacking: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        reasons = [self._reason(number, "no tag", tag) for tag, number in self.lacking.items()]
-        reasons += [self._reason(number, "already the tag", tag) for tag, number in self.held.items()]
+        reasons = [f"{self._having(number)} no tag {shown(tag)}" for tag, number in self.lacking.items()]
+        reasons += [f"{self._having(number, 'already ')} the tag {shown(tag)}" for tag, number in self.held.items()]
         joint = "; " if self.changed else ": "
         return f"{self.changed:,} of {self.total:,} changed{joint if reasons else ''}{', '.join(reasons)}"
 
-    def _reason(self, number: int, what: str, tag: str) -> str:
-        subject = "it has" if self.total == 1 else "1 has" if number == 1 else f"{number:,} have"
-        return f"{subject} {what} {tag}"
+    def _having(self, number: int, adverb: str = "") -> str:
+        subject = "it" if self.total == 1 else f"{number:,}"
+        return f"{subject} {adverb}{'has' if number == 1 else 'have'}"
 
 
 def change_tags(server: str, ids: "array[int]", add: list[str], remove: list[str], jobs: int) -> Status:
