@@ -23,5 +23,5 @@ def test_every_call_is_in_it():
 def test_the_map_names_what_there_is():
     source = ROOT / "api" / "src" / "kt_images"
     for entry in source.iterdir():
-        if entry.name not in {"__init__.py", "__main__.py", "__pycache__", "wsgi.py"}:
+        if entry.name not in {"__init__.py", "__main__.py", "__pycache__", "py.typed", "wsgi.py"}:
             assert entry.name in README, entry.name

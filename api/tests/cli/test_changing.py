@@ -1,5 +1,7 @@
 """`kt-images tag` and `kt-images rm`."""
 
+import time
+
 import pytest
 
 
@@ -52,6 +54,7 @@ def test_nothing_is_tagged_without_a_yes(cli, service, three, answer):
 def test_ctrl_c_at_the_question_is_130(cli, service, three):
     with cli.terminal("rm", "1") as terminal:
         terminal.read_until("Delete 1 image and all their files? [y/N] ")
+        time.sleep(0.3)  # between its question and its reading, the signal would be noticed only after the answer
         terminal.process.send_signal(2)
         assert terminal.status() == 130
     assert len(service.images()) == 3
