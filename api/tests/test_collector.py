@@ -81,7 +81,8 @@ async def test_a_thumbnail_that_is_made_while_its_object_is_removed_goes_too(sto
     async def slow_keep(self, received, key, content_type):
         if key.endswith(".webp"):
             await stocked.delete("/images/1")
-            await collect(pool, store)
+            await pool.query("update orphans set since = now() - interval '1 hour'")
+            assert await collect(pool, store, grace=60) == 3
         await keep(self, received, key, content_type)
 
     monkeypatch.setattr(Disk, "keep", slow_keep)
