@@ -14,7 +14,12 @@ from kt_images.base_settings import Settings, variable
 from pictures import JPEG
 
 README, DOCS = ROOT / "README.md", ROOT / "api" / "docs"
-PAGES = [*ROOT.glob("*.md"), ROOT / "data" / "README.md", *DOCS.rglob("*.md")]
+PAGES = [
+    *ROOT.glob("*.md"),
+    ROOT / "data" / "README.md",
+    ROOT / "api" / "benchmarks" / "README.md",
+    *DOCS.rglob("*.md"),
+]
 
 SESSIONS = re.findall(r"^```console\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 CURLS = [step.partition("\n") for session in SESSIONS for step in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]]
