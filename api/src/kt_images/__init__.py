@@ -4,7 +4,7 @@ client --> application --> views --> uploads --> database --> PostgreSQL
                              |          `------> files    --> disk
                              `-----------------> both
 application --> collector --> database | files
-shell  --> manage --> all of these but the views      shell --> cli --> HTTP
+shell  --> manage --> all of these but the views      shell --> cli --> client --> HTTP
 
 application    the routes
 lifecycle      what is opened at the start and closed at the end
@@ -16,9 +16,11 @@ collector      the removal of files that no row names any more
 database       PostgreSQL: connections, schema, images, the stream of a list, attachments
 files          the store, what is in a picture, and smaller pictures
 fixtures       the schema, as SQL
+migrations     the way there from earlier releases
 manage         commands for whoever runs the service
 shielding      steps that are never left half done
-cli            kt-images, the client of the web API; imports nothing of the others, nor they of it
+client         the Python client of the API; imports nothing of the others, nor they of it
+cli            kt-images, the command line, on top of the client alone
 models, fields, errors, base_settings    the words everybody shares
 
 Imports run down this picture, never up and never across.
