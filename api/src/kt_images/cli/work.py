@@ -20,6 +20,12 @@ class Tally:
     failed: int = 0
     not_found: int = 0  # of the failed ones
 
+    def count(self, error: CliError | None) -> None:
+        """Count an item, which is done unless there is an error."""
+        self.done += error is None
+        self.failed += error is not None
+        self.not_found += error is not None and error.status is Status.NOT_FOUND
+
     @property
     def status(self) -> Status:
         if not self.failed:
@@ -48,29 +54,19 @@ async def each(
     Raises FatalError, which ends the others too.
     """
     rest = items if isinstance(items, AsyncIterator) else _asynchronous(items)
-    turn = asyncio.Lock()
-
-    async def following() -> T:
-        async with turn:  # an iterator cannot be asked by two at once
-            return await anext(rest)
+    turn = asyncio.Lock()  # an iterator cannot be asked by two at once
 
     async def worker() -> None:
         while True:
             try:
-                item = await following()
+                async with turn:
+                    item = await anext(rest)
             except StopAsyncIteration:
                 return
-            try:
-                await do(item)
-            except (ClientError, CliError) as error:
-                found = failure(error) if isinstance(error, ClientError) else error
-                if isinstance(found, FatalError):
-                    raise found from error
-                tally.failed += 1
-                tally.not_found += found.status is Status.NOT_FOUND
-                failed(item, found)
-            else:
-                tally.done += 1
+            error = await _error(do(item))
+            tally.count(error)
+            if error:
+                failed(item, error)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -78,6 +74,18 @@ async def each(
                 group.create_task(worker())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+async def _error(work: Awaitable[None]) -> CliError | None:
+    """Return the failure of the work, None if it succeeds. Raises FatalError."""
+    try:
+        await work
+    except (ClientError, CliError) as error:
+        found = failure(error) if isinstance(error, ClientError) else error
+        if isinstance(found, FatalError):
+            raise found from error
+        return found
+    return None
 
 
 async def _asynchronous(items: Iterable[T]) -> AsyncIterator[T]:
