@@ -55,7 +55,7 @@ async def test_a_cancelled_statement_stops_in_the_server_too(dsn, pool):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert ours.closed
+    assert not ours.is_sound()
     running = (
         "select count(*) as n from pg_stat_activity where query like '%%to be cancelled' and pid <> pg_backend_pid()"
     )
@@ -146,7 +146,7 @@ async def test_descriptors_beyond_what_select_can_watch(dsn):
     held = [os.dup(0) for _ in range(1100)]
     try:
         connection = await Connection.open(dsn, Limits())
-        assert connection.raw.fileno() > 1023
+        assert connection._driver._libpq.fileno() > 1023
         with pytest.raises(psycopg2.errors.DivisionByZero):
             await connection.query("select 1 / 0")
         connection.close()

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import pwd
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -183,11 +185,50 @@ def test_data_of_an_owner_without_a_name_will_do(data):
 def test_it_is_started_again_when_it_crashed_or_was_somebody_else_s(data):
     with embedded.Embedded(data) as first, embedded.Embedded(data) as second:
         os.kill(postmaster(data), signal.SIGQUIT)
-        first._child.process.wait(10)
+        first._child._process.wait(10)
         second.ensure()
         first.ensure()
         assert first.dsn == second.dsn
         assert ask(first.dsn, "select 1") == 1
+
+
+@contextlib.contextmanager
+def no_descriptor_left():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_healthy_server_is_left_alone_when_there_is_no_descriptor_to_look_at_it(data):
+    with embedded.Embedded(data) as server:
+        pid = postmaster(data)
+        with no_descriptor_left():
+            server.ensure()
+        assert postmaster(data) == pid
+        assert ask(server.dsn, "select 1") == 1
+
+
+def test_an_adopted_server_that_cannot_be_looked_at_is_not_taken_for_dead(data):
+    with embedded.Embedded(data) as first, embedded.Embedded(data) as second:
+        with no_descriptor_left(), pytest.raises(UnavailableError, match="Too many open files"):
+            second.ensure()
+        second.ensure()
+        assert second._child is None
+        assert ask(first.dsn, "select 1") == 1
+
+
+def test_it_outlives_the_thread_that_asked_for_it(data):
+    """Linux ends a child together with the thread that started it."""
+    with embedded.Embedded(data) as server:
+        os.kill(postmaster(data), signal.SIGQUIT)
+        server._child._process.wait(10)
+        asking = threading.Thread(target=server.ensure)
+        asking.start()
+        asking.join()
+        assert not ended(postmaster(data), 1)
 
 
 def test_why_it_does_not_start_is_in_the_message(data):

@@ -7,8 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
+import uvloop
+from aiohttp.test_utils import TestClient, TestServer
 
 from kt_images import errors
+from kt_images.application import create_app
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 
@@ -162,3 +165,46 @@ async def test_a_statement_that_takes_too_long_is_a_504_with_a_body(serve, datab
     await holder.query("rollback")
     holder.close()
     assert (await hurried.get("/images/1")).status == 200
+
+
+def test_beside_immediate_restarts_every_write_is_answered_201_or_503_and_none_hangs(database, settings):
+    """uvloop, under which the service runs, stops watching a socket that has an error, before libpq has read it all."""
+    settings = settings.model_copy(update={"postgres_dsn": database.dsn})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        statuses, slowest, complaints, left_over = runner.run(write_beside_restarts(database, settings))
+    assert statuses == {201, 503}
+    assert slowest < 3
+    assert (complaints, left_over) == ([], [])
+
+
+def open_descriptors():
+    return list(Path("/dev/fd").iterdir())
+
+
+async def write_beside_restarts(database, settings):
+    connection = await Connection.open(database.dsn, Limits())
+    await schema.upgrade(connection)
+    connection.close()
+    loop, ended, statuses, slowest, complaints = asyncio.get_running_loop(), asyncio.Event(), set(), 0.0, []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def write(client):
+        nonlocal slowest
+        while not ended.is_set():
+            started = loop.time()
+            statuses.add((await client.post("/images", json={"filename": "a"})).status)
+            slowest = max(slowest, loop.time() - started)
+
+    async with TestClient(TestServer(create_app(settings))) as client:
+        await asyncio.gather(*(client.post("/images", json={"filename": "a"}) for _ in range(12)))
+        tasks, descriptors = asyncio.all_tasks(), open_descriptors()
+        writers = [asyncio.create_task(write(client)) for _ in range(12)]
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(database.crash)
+            await asyncio.to_thread(database.start)
+        await asyncio.sleep(0.3)
+        ended.set()
+        await asyncio.gather(*writers)
+        left_over = [*(asyncio.all_tasks() - tasks), *open_descriptors()[len(descriptors) :]]
+    return statuses, slowest, complaints, left_over

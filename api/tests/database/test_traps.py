@@ -124,7 +124,7 @@ async def test_a_broken_commit_looks_like_any_broken_connection(bare, ours, pool
             await cursor.execute("commit")
     with pytest.raises(errors.CommitInDoubtError):
         async with ours.transaction() as ours_connection:
-            await pool.query(end, (await ours_connection.get_backend_pid(),))
+            await pool.query(end, (await ours_connection.query("select pg_backend_pid()")))
             await asyncio.sleep(0.05)
 
 

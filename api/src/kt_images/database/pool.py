@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from kt_images.database.connection import Connection, Limits, Parameters
+from kt_images.database.connection import Connection, Limits
+from kt_images.database.driver import Parameters
 from kt_images.errors import UnavailableError
 
 # How long a connection to the fallback is used before the first choice is tried again.
