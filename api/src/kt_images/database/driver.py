@@ -11,14 +11,11 @@ aiopg begins the session and holds it, libpq speaks the protocol, and this modul
 Theory of operation
 -------------------
 
-                 connect()               send()              receive()
-      (start) -----------> CONNECTING      +-----> SENT ----------+
-                               |           |                      v
-                               +-------> IDLE <--- answered --- WAITING
-                               |                                  |
-                               |    the session breaks, the time limit passes,
-                               |        or the caller is cancelled|
-                               +-----------> CLOSED <-------------+          close() leads here from every state
+    CONNECTING ------> IDLE ---send()---> SENT ---receive()---> WAITING
+        |               ^                                        |   |
+        |               +---------------- answered --------------+   |
+        |                                                            |
+        +----> CLOSED <---- broken, too late, caller cancelled ------+        close() leads to CLOSED from every state
 
 CONNECTING, WAITING   The caller awaits the future `_done`. libpq is asked to `poll()`: it does what it can without
                       blocking, and says whether it needs to read or to write next. `_watch` waits for that,
