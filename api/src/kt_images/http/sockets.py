@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-from typing import BinaryIO
 
 from aiohttp import web
 
@@ -37,17 +36,12 @@ def _set_option(request: web.Request, level: int, option: int, value: int) -> No
         connection.setsockopt(level, option, value)
 
 
-async def send_file(request: web.Request, response: web.StreamResponse, file: BinaryIO, part: range) -> None:
-    """Send these bytes of the file as the body of an answer whose head is on its way.
+async def send_file(request: web.Request, file: int, part: range) -> None:
+    """Send these bytes of the file, open under this descriptor, as the body of an answer whose head is on its way.
 
     With sendfile(2), which uvloop has not, on a descriptor of our own: the loop lets nobody else wait for its socket.
     Raises ConnectionError when the client leaves, DamagedStoreError when the file ends too early.
     """
-    if request.secure:  # what goes out has to be encrypted first
-        file.seek(part.start)
-        for start in range(part.start, part.stop, PIECE):
-            await response.write(await asyncio.to_thread(file.read, min(PIECE, part.stop - start)))
-        return
     transport = request.transport
     while transport and not transport.is_closing() and transport.get_write_buffer_size():  # noqa: ASYNC110 (no event)
         await asyncio.sleep(MOMENT)
@@ -58,7 +52,7 @@ async def send_file(request: web.Request, response: web.StreamResponse, file: Bi
         start = part.start
         while start < part.stop:
             try:
-                sent = os.sendfile(target, file.fileno(), start, min(PIECE, part.stop - start))
+                sent = os.sendfile(target, file, start, min(PIECE, part.stop - start))
             except BlockingIOError:
                 await _writable(target)
             else:
