@@ -1,6 +1,6 @@
 """What the application opens at its start and closes at its end, each in one place.
 
-In this order: the processes that decode pictures, the store, the database with its pools, the collector.
+In this order: the threads that decode pictures, the store, the database with its pools, the collector.
 """
 
 import asyncio
