@@ -1,6 +1,6 @@
 """A session with PostgreSQL as the event loop sees it. The only module that imports aiopg.
 
-aiopg begins the session and holds it, libpq speaks the protocol, and this module waits. aiopg 1.4 does not, because it
+aiopg begins the session and holds it, libpq speaks the protocol, and this module does the waiting. aiopg's own (1.4)
 
 - watches the socket it connected with first, while libpq changes sockets from one address to the next: such a connect
   hangs (aio-libs/aiopg issue 647);
@@ -26,12 +26,12 @@ CLOSED                Final. Whoever gives up waiting closes the session: a late
 
 psycopg2 knows which state it is: `closed`, `isexecuting()` (CONNECTING, SENT, WAITING) and neither of them (IDLE).
 
-What the event loop watches is a selector of ours, from the beginning to the end; libpq's socket is in that selector
-only while somebody waits. The loop must not watch libpq's socket itself, for two reasons. libpq may close it inside any
-`poll()`, and whatever is opened next gets its number: the loop would confuse the two. And uvloop stops watching a
-socket with a pending error (libuv reports EBADF for it, once), as that of a server that crashed, although libpq has the
-server's last words to read first and asks to be called again: the caller would wait until the time limit. A selector's
-descriptor is ours to close, and never has an error.
+The event loop watches a selector of ours, from the beginning to the end, and libpq's socket is in that selector only
+while somebody waits. The loop must not watch libpq's socket itself, nor a duplicate of it, for two reasons. libpq may
+close its socket inside any `poll()`, and whatever is opened next gets the same number: the loop would confuse the two.
+And uvloop stops watching a socket that has an error pending, as after a server crashed (libuv reports EBADF, once); but
+libpq first reads the server's last words and asks to be called again, so that the caller would wait until the time
+limit. A selector's descriptor is ours to close, and never has an error.
 """
 
 import asyncio
