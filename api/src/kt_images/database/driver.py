@@ -152,7 +152,7 @@ class Driver:
 
     def _watch(self, event: int) -> None:
         wanted = (self._libpq.fileno(), event)
-        # While it connects, the same number may be another socket by now.
+        # Until it is connected, the same number may be another socket by now.
         if self._watched == wanted and self._silence:
             return
         self._unwatch()
