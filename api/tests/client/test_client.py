@@ -23,6 +23,12 @@ async def test_images_are_created_changed_and_deleted(client):
             await call
 
 
+async def test_a_text_is_one_tag(client):
+    assert (await client.create("a.jpg", "sea")).tags == ["sea"]
+    assert (await client.change(1, add_tags="sun")).tags == ["sea", "sun"]
+    assert (await client.upload(PNG, "b.png", "sea")).image.tags == ["sea"]
+
+
 async def test_a_list_takes_all_filters(client):
     for number, tags in enumerate([["a", "b"], ["a"], ["b"], ["c,d"]]):
         await client.create(f"{number}.jpg", tags)

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from kt_images.client import downloads, listing, selection
 from kt_images.client.connection import Connection
-from kt_images.client.errors import NotFoundError
 from kt_images.client.images import Attachment, Image, all_of
 from kt_images.client.selection import Filters
 from kt_images.client.uploads import OnDuplicate, Progress, Source, Uploaded, nothing, sent
@@ -23,7 +22,7 @@ class Client:
     """The service at an address such as `http://localhost:8080`; to be used with `async with`.
 
     While the service is unavailable or the connection breaks, a call is tried again for up to `patience` seconds, if
-    that cannot do its work twice. Every call raises ClientError; which of its subclasses is said where it matters.
+    that cannot do its work twice. Every call raises ClientError; its docstring names the subclasses to expect.
     """
 
     def __init__(self, server: str, patience: float = PATIENCE) -> None:
@@ -57,7 +56,7 @@ class Client:
 
     async def create(self, filename: str, tags: Sequence[str] = ()) -> Image:
         """Store an image without a file. It is sent once: if its answer is lost, there may be an image or not."""
-        body = {"filename": filename, "tags": list(tags)}
+        body = {"filename": filename, "tags": _listed(tags)}
         return await self._connection.call("POST", "images", Image.of, repeatable=False, json=body)
 
     async def change(
@@ -70,13 +69,15 @@ class Client:
         remove_tags: Sequence[str] | None = None,
     ) -> Image:
         """Change what is given and return the image as it is then; `tags` replaces all tags. Raises NotFoundError."""
-        changes = {"filename": filename, "tags": tags, "add_tags": add_tags, "remove_tags": remove_tags}
-        body = {name: _plain(value) for name, value in changes.items() if value is not None}
+        changes = {"tags": tags, "add_tags": add_tags, "remove_tags": remove_tags}
+        body: dict[str, Any] = {name: _listed(value) for name, value in changes.items() if value is not None}
+        if filename is not None:
+            body["filename"] = filename
         return await self._connection.call("PATCH", f"images/{image_id}", Image.of, json=body)
 
     async def delete(self, image_id: int) -> None:
         """Delete the image and its attachments. Raises NotFoundError."""
-        await self._delete(f"images/{image_id}")
+        await self._connection.delete(f"images/{image_id}")
 
     async def upload(
         self,
@@ -99,7 +100,14 @@ class Client:
 
         async def attempt() -> Uploaded:
             upload = sent(
-                self._connection, "images/upload", source, name, progress, tags=tags, sha256=sha256, query=query
+                self._connection,
+                "images/upload",
+                source,
+                name,
+                progress,
+                tags=_listed(tags),
+                sha256=sha256,
+                query=query,
             )
             async with upload as response:
                 image = await self._connection.read(response, Image.of)
@@ -149,7 +157,7 @@ class Client:
 
     async def delete_attachment(self, image_id: int, filename: str) -> None:
         """Delete the attachment. Raises NotFoundError."""
-        await self._delete(_attachment_path(image_id, filename))
+        await self._connection.delete(_attachment_path(image_id, filename))
 
     async def media(
         self, image_id: int, filename: str, *, width: int | None = None, limit: int = LARGEST_IN_MEMORY
@@ -188,24 +196,9 @@ class Client:
         """
         return await downloads.download(self._connection, attachment, Path(target), overwrite, progress)
 
-    async def _delete(self, path: str) -> None:
-        attempts = 0
 
-        async def attempt() -> None:
-            nonlocal attempts
-            attempts += 1
-            try:
-                async with self._connection.answer("DELETE", path):
-                    pass
-            except NotFoundError:
-                if attempts == 1:
-                    raise  # otherwise an attempt whose answer was lost has deleted it
-
-        await self._connection.repeat(attempt)
-
-
-def _plain(value: str | Sequence[str]) -> str | list[str]:
-    return value if isinstance(value, str) else list(value)
+def _listed(tags: Sequence[str]) -> list[str]:
+    return [tags] if isinstance(tags, str) else list(tags)  # a text is one tag, and not as many as it has letters
 
 
 def _name(source: Source, filename: str | None) -> str:

@@ -88,6 +88,22 @@ class Connection:
 
         return await (self.repeat(attempt) if repeatable else attempt())
 
+    async def delete(self, path: str) -> None:
+        """Delete what is at the path. Raises NotFoundError, unless an attempt whose answer was lost has deleted it."""
+        attempts = 0
+
+        async def attempt() -> None:
+            nonlocal attempts
+            attempts += 1
+            try:
+                async with self.answer("DELETE", path):
+                    pass
+            except NotFoundError:
+                if attempts == 1:
+                    raise
+
+        await self.repeat(attempt)
+
     @asynccontextmanager
     async def answer(
         self, method: str, path: str, *, follow: bool = False, **options: Any
