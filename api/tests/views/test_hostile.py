@@ -91,7 +91,17 @@ async def test_an_id_that_is_none_is_refused(client, method, image_id):
     answer = await client.request(
         method, f"/images/{image_id}", data=b"{}" if method == "PATCH" else None, headers=JSON
     )
-    assert answer.status in {400, 404}, await answer.text()
+    assert answer.status == (400 if image_id == "%ff" else 404), await answer.text()
+
+
+@pytest.mark.parametrize("image_id", ["abc", "0", "01", "1.5", "9223372036854775808", "{}"])
+@pytest.mark.parametrize(
+    "url", ["/images/{}", "/images/{}/attachments", "/images/{}/attachment/a.png", "/media/{}/a.png"]
+)
+async def test_a_url_with_an_id_that_is_no_number_says_what_an_id_is(client, url, image_id):
+    answer = await client.get(url.replace("{}", image_id))
+    sentence = "There is no such URL: an image's id is a number, digits only, from 1 to 9223372036854775807"
+    assert (answer.status, await answer.json()) == (404, {"error": sentence})
 
 
 @pytest.mark.parametrize(
@@ -257,6 +267,36 @@ async def test_an_error_names_the_field_as_the_client_knows_it(client, body):
     answer = await (await client.patch("/images/1", json=body)).json()
     assert [detail["loc"][0] for detail in answer["details"]] == list(body)
     assert not set("([<") & set(answer["error"].split(":")[0])
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body", "sentence"),
+    [
+        ("GET", "/images?tag=x&tag=", None, "tag: A tag is 1 to 100 characters, without control characters"),
+        ("GET", "/images?limit=x", None, "limit: Give one number, digits only, from 1 to 9223372036854775807"),
+        ("GET", "/images?after=1&after=2", None, "after: Give one number, digits only, from 0 to 9223372036854775807"),
+        ("GET", "/readyz?x=1", None, "x: This call has no such parameter; it takes none"),
+        ("GET", "/attachments", None, "sha256: This is required"),
+        ("POST", "/images", {"tags": []}, "filename: This is required"),
+        ("POST", "/images", {"filename": "a", "tag": ["x"]}, "tag: There is no such key; this body takes filename, tags"),
+        ("POST", "/images", {"filename": "a", "tags": "x"}, "tags: This must be a list"),
+        ("POST", "/images", {"filename": "a", "tags": None}, "tags: Give it a value other than null, or leave the key out"),
+        ("PATCH", "/images/1", {"filename": 7}, "filename: This must be a string"),
+        ("PATCH", "/images/1", {"add_tags": ["x"], "remove_tags": ["x"]}, "The same tag is in add_tags and in remove_tags; keep it in one"),
+        ("POST", "/images", [], "The body is not a JSON object in UTF-8"),
+    ],
+)  # fmt: skip
+async def test_an_error_says_which_field_is_at_fault_and_what_it_has_to_be(client, method, url, body, sentence):
+    answer = await client.request(method, url, json=body)
+    assert (answer.status, (await answer.json())["error"]) == (400, sentence)
+
+
+async def test_an_error_keeps_the_place_of_each_fault(client):
+    answer = await client.post("/images", json={"filename": "a", "tags": ["x", "", ""]})
+    msg = "A tag is 1 to 100 characters, without control characters"
+    assert (await answer.json())["details"] == [{"in": "body", "loc": ["tags", n], "msg": msg} for n in (1, 2)]
+    answer = await client.post("/images", json={"filename": "a", "b": 1, "a": 1})
+    assert [detail["loc"] for detail in (await answer.json())["details"]] == [["a"], ["b"]]
 
 
 async def test_an_unknown_expectation_is_refused_in_our_words(settings):
