@@ -51,6 +51,8 @@ class PreconditionFailedError(KtImagesError):
 class UnsatisfiableRangeError(KtImagesError):
     """The requested range starts beyond the end of a file of `size` bytes."""
 
+    sentence = "The range starts beyond the end of the file"
+
     def __init__(self, size: int) -> None:
         self.size = size
         super().__init__(f"The range starts beyond the end of the file, which has {size} bytes")
@@ -70,6 +72,8 @@ class DigestMismatchError(InvalidRequestError):
 
 class DuplicateError(KtImagesError):
     """The image `image_id` already has the same bytes."""
+
+    sentence = "Image <19> has the same bytes"
 
     def __init__(self, image_id: int) -> None:
         self.image_id = image_id

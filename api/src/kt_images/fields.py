@@ -97,6 +97,9 @@ def _without_null(schema: dict[str, Any]) -> None:
         schema.update({**value, **schema})
 
 
+# In the document's regular expressions.
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+
 # Left out by a client, and None in the code; null is no value that a client can send.
 Omittable = Annotated[T | None, Field(json_schema_extra=_without_null)]
 
@@ -108,8 +111,8 @@ Filename = Annotated[
         json_schema_extra={
             "minLength": 1,
             "maxLength": MAX_FILENAME_BYTES,
-            "pattern": r"^[^/\\\u0000-\u001f\u007f-\u009f]+$",
-            "not": {"enum": [".", ".."]},
+            "pattern": rf"^[^/\\{_CONTROL}]+$",
+            "not": {"type": "string", "enum": [".", ".."]},
         },
         examples=["example.jpg"],
     ),
@@ -119,11 +122,16 @@ Tag = Annotated[
     AfterValidator(_tag),
     Field(
         description="1 to 100 characters, case-sensitive; kept in Unicode NFC, without surrounding blanks.",
-        json_schema_extra={"minLength": 1, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"},
-        examples=["canon"],
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_TAG_LENGTH,
+            "pattern": rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$",
+        },
     ),
 ]
-Tags = Annotated[list[Tag], BeforeValidator(_few), AfterValidator(_tags)]
+Tags = Annotated[
+    list[Tag], BeforeValidator(_few), AfterValidator(_tags), Field(json_schema_extra={"maxItems": MAX_TAGS})
+]
 Sha256 = Annotated[
     str,
     AfterValidator(_sha256),

@@ -65,6 +65,15 @@ class NewImage(_Body):
 class ImageChanges(_Body):
     """Changes to an image; what is left out stays as it is."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "type": "object",
+                "anyOf": [{"required": ["tags", "add_tags"]}, {"required": ["tags", "remove_tags"]}],
+            }
+        }
+    )
+
     filename: Omittable[Filename] = Field(None, description="The new name.")
     tags: Omittable[Tags] = Field(None, description="Replaces all tags. Not together with `add_tags` or `remove_tags`.")
     add_tags: Omittable[Tags] = Field(None, description="Tags to add, behind those that the image has.")

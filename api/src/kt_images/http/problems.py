@@ -70,6 +70,11 @@ def answer(status: HTTPStatus, sentence: str | None = None, details: list[ErrorD
     return web.Response(status=status, text=body, content_type="application/json", headers=headers)
 
 
+def typical(status: HTTPStatus) -> str:
+    """Return a sentence that answers of this status may have."""
+    return next((kind.sentence for kind, of_kind in STATUSES if of_kind == status), status.phrase)
+
+
 def _is_redirect(error: Exception) -> bool:
     return isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST
 

@@ -17,7 +17,7 @@ NDJSON: Content = {
     }
 }
 
-FILE = {"image": {"type": "string", "format": "binary", "description": "The file."}}
+FILE = {"image": {"type": "string", "format": "binary", "minLength": 1, "description": "The file."}}
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,12 @@ from aiohttp.typedefs import Handler
 from aiohttp_pydantic.oas import pydantic_schema_to_oas, view
 from aiohttp_pydantic.oas.struct import OpenApiSpec3
 
+from kt_images.http import problems
 from kt_images.views.base import JSON, METHODS, View
 from kt_images.views.call import Call
 
 # HEAD is GET without a body.
 DOCUMENTED = tuple(method for method in METHODS if method != "head")
-
-# The views' own declarations bring the schema into the document.
-ERROR = {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
 
 # Answers that a view need not declare.
 ALWAYS = {
@@ -72,7 +70,9 @@ class Document(OpenApiSpec3):
         package = metadata.metadata("kt-images")
         spec["openapi"] = "3.1.0"
         spec["info"] = {"title": package["Name"], "version": package["Version"], "description": package["Summary"]}
+        spec["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
         spec["servers"] = [{"url": "/"}]
+        spec["security"] = []  # nobody needs a key
         # In a fixed order: the generator's changes from run to run.
         spec["paths"] = {path: self._item(path, item) for path, item in spec.get("paths", {}).items()}
         if components := spec.get("components"):
@@ -108,24 +108,35 @@ def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str,
 
 
 def _form(fields: Mapping[str, Any]) -> dict[str, Any]:
-    required = [next(iter(fields))]
-    return {"multipart/form-data": {"schema": {"type": "object", "required": required, "properties": dict(fields)}}}
+    schema = {
+        "type": "object",
+        "properties": dict(fields),
+        "required": [next(iter(fields))],
+        "additionalProperties": False,
+    }
+    return {"multipart/form-data": {"schema": schema}}
 
 
 def _responses(declared: dict[str, Any], errors: dict[str, str], call: Call) -> dict[str, Any]:
-    always = {status: {"description": text, "content": dict(ERROR)} for status, text in errors.items()}
+    always = {status: {"description": text} for status, text in errors.items()}
     responses = dict(sorted((always | declared).items()))
     for status, response in responses.items():
         phrase = DESCRIPTIONS.get(status, HTTPStatus(int(status)).phrase)
         response["description"] = response.get("description") or errors.get(status, phrase)
-        content = response.get("content", {}) | call.answers.get(int(status), {})
-        if content:
+        if content := _content(HTTPStatus(int(status)), response.get("content", {}), call):
             response["content"] = content
         if headers := HEADERS.get(status):
             response["headers"] = {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
             }
     return responses
+
+
+def _content(status: HTTPStatus, declared: dict[str, Any], call: Call) -> dict[str, Any]:
+    if status < HTTPStatus.BAD_REQUEST:
+        return declared | dict(call.answers.get(status, {}))
+    # The views' own declarations bring the schema into the document.
+    return {JSON: {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": problems.typical(status)}}}
 
 
 def install(app: web.Application) -> None:

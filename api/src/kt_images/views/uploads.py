@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from aiohttp_pydantic.oas.typing import r200, r201, r408, r409, r413, r415, r507
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from kt_images import uploads
 from kt_images.errors import InvalidRequestError
+from kt_images.fields import Tags
 from kt_images.http.forms import Form
 from kt_images.http.validation import ValidationFailedError
 from kt_images.models import Error, Image, NewImage, OnDuplicate
@@ -14,9 +15,7 @@ from kt_images.views.base import View, json_answer
 from kt_images.views.call import FILE, call
 
 TAGS = "tags"
-TAGS_FIELD = {
-    TAGS: {"type": "array", "items": {"type": "string"}, "description": "The image's tags, each a part of its own."}
-}
+TAGS_FIELD = TypeAdapter(Tags).json_schema() | {"description": "The image's tags, each in a part of its own."}
 
 
 class UploadView(View):
@@ -24,7 +23,7 @@ class UploadView(View):
 
     group = "Images"
 
-    @call("upload_image", form=FILE | TAGS_FIELD)
+    @call("upload_image", form=FILE | {TAGS: TAGS_FIELD})
     async def post(
         self,
         on_duplicate: Annotated[
