@@ -127,6 +127,7 @@ Tag = Annotated[
             "maxLength": MAX_TAG_LENGTH,
             "pattern": rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$",
         },
+        examples=["canon"],
     ),
 ]
 Tags = Annotated[
