@@ -299,10 +299,11 @@ async def test_an_error_keeps_the_place_of_each_fault(client):
     assert [detail["loc"] for detail in (await answer.json())["details"]] == [["a"], ["b"]]
 
 
-async def test_an_unknown_expectation_is_refused_in_our_words(settings):
+@pytest.mark.parametrize("url", [b"/images", b"/nowhere", b"/oas"])
+async def test_an_unknown_expectation_is_refused_in_our_words(settings, url):
     async with raw(settings) as say:
         answer = await say(
-            b"POST /images HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            b"POST " + url + b" HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         )
         welcome = await say(
             b"POST /images HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Type: application/json\r\n"

@@ -46,19 +46,22 @@ RETRY_AFTER_SECONDS = 1
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what a handler raises into an answer.
 
-    Once bytes of an answer are out, the error is raised again: the connection breaks, so that no client takes half
-    an answer for a whole one.
+    Once part of an answer is sent, the connection breaks instead, so that no client takes half an answer for a whole
+    one.
     """
     try:
         return await handler(request)
     except ConnectionError:
         raise
     except Exception as error:
-        if request.writer.output_size > 0 or _is_redirect(error):
+        if is_redirect(error):
             raise
-        response = _answer_to(error)
-        if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        response = answer_to(error)
+        has_begun = request.writer.output_size > 0
+        if has_begun or response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.exception("%s %s", request.method, request.rel_url.raw_path)
+        if has_begun:
+            raise ConnectionResetError("Part of an answer is sent; no other can follow it") from error
         return response
 
 
@@ -71,15 +74,19 @@ def answer(status: HTTPStatus, sentence: str | None = None, details: list[ErrorD
 
 
 def typical(status: HTTPStatus) -> str:
-    """Return a sentence that answers of this status may have."""
+    """Return a sentence that an answer of this status may have."""
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:  # rarely for one of our errors
+        return SENTENCES[status]
     return next((kind.sentence for kind, of_kind in STATUSES if of_kind == status), status.phrase)
 
 
-def _is_redirect(error: Exception) -> bool:
+def is_redirect(error: Exception) -> bool:
+    """Return whether the exception is aiohttp's way to answer with a redirect."""
     return isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST
 
 
-def _answer_to(error: Exception) -> web.Response:
+def answer_to(error: Exception) -> web.Response:
+    """Return the answer to an exception."""
     if isinstance(error, errors.KtImagesError):
         return _answer_to_ours(error)
     if not isinstance(error, web.HTTPException):
