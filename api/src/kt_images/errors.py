@@ -107,7 +107,7 @@ class UnavailableError(KtImagesError):
 class ReadOnlyError(UnavailableError):
     """The database is read-only: a standby, or set so."""
 
-    sentence = "The database is read-only now, please try again"
+    sentence = "The database takes no changes now, please try again"
 
 
 class SchemaError(KtImagesError):

@@ -70,7 +70,7 @@ def _sha256(text: str) -> str:
 
 
 def _image_id(text: str) -> int:
-    # A URL names it: where it is none, the URL does not exist.
+    # It is part of a URL: if it is malformed, there is no such URL.
     if _ID.fullmatch(text) and int(text) <= MAX_ID:
         return int(text)
     raise NotFoundError(f"There is no such URL: an image's id is a number, digits only, from 1 to {MAX_ID}")

@@ -120,7 +120,7 @@ class ImageList(RootModel[list[list[Image] | Totals]]):
 
 
 class Attachment(BaseModel):
-    """A row of the table `attachments`: a named file of an image, where its object is, and what was found in it."""
+    """A row of the table `attachments`: a named file of an image, the key of its object, what its bytes contain."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -139,7 +139,7 @@ class ImageAttachment(BaseModel):
     """An attachment of an image, as clients see it."""
 
     filename: str = Field(description="The attachment's name.", examples=["example.jpg"])
-    content_type: str = Field(description="The media type found in its bytes.", examples=["image/jpeg"])
+    content_type: str = Field(description="The media type, determined from its bytes.", examples=["image/jpeg"])
     size: int = Field(description="Its size in bytes.", examples=[337440], json_schema_extra={"format": "int64"})
     sha256: str = Field(description="The SHA-256 of its bytes, in hexadecimal.")
     width: int = Field(description="The width in pixels, as the picture is shown.", examples=[512])

@@ -283,7 +283,7 @@ async def test_an_error_names_the_field_as_the_client_knows_it(client, body):
         ("POST", "/images", {"filename": "a", "tags": None}, "tags: Give it a value other than null, or leave the key out"),
         ("PATCH", "/images/1", {"filename": 7}, "filename: This must be a string"),
         ("PATCH", "/images/1", {"add_tags": ["x"], "remove_tags": ["x"]}, "The same tag is in add_tags and in remove_tags; keep it in one"),
-        ("POST", "/images", [], "The body is not a JSON object in UTF-8"),
+        ("POST", "/images", [], "The body must be a JSON object in UTF-8"),
     ],
 )  # fmt: skip
 async def test_an_error_says_which_field_is_at_fault_and_what_it_has_to_be(client, method, url, body, sentence):

@@ -97,7 +97,7 @@ class View(PydanticView):
         except UNREADABLE as error:
             if self.entered:
                 raise  # out of a handler, the same exception is a fault of the service
-            raise InvalidRequestError("The body is not a JSON object in UTF-8") from error
+            raise InvalidRequestError("The body must be a JSON object in UTF-8") from error
         return response
 
     async def _receive(self) -> None:

@@ -72,7 +72,7 @@ class Document(OpenApiSpec3):
         spec["info"] = {"title": package["Name"], "version": package["Version"], "description": package["Summary"]}
         spec["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
         spec["servers"] = [{"url": "/"}]
-        spec["security"] = []  # nobody needs a key
+        spec["security"] = []  # no call needs a key
         # In a fixed order: the generator's changes from run to run.
         spec["paths"] = {path: self._item(path, item) for path, item in spec.get("paths", {}).items()}
         if components := spec.get("components"):

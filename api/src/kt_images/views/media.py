@@ -71,7 +71,7 @@ class MediaView(View):
         except DamagedStoreError:
             latest = await attachments.read(self.db, image_id, filename)
             if latest.object_key == attachment.object_key:
-                await asyncio.to_thread(self.store.check)  # all of it may be gone: that is no damage
+                await asyncio.to_thread(self.store.check)  # an unreachable store is not a damaged one
                 raise
             return await self._answer(latest, widest)  # it was replaced after the first look
 
@@ -87,7 +87,7 @@ class MediaView(View):
 
     async def _answer(self, attachment: Attachment, widest: int | None) -> web.StreamResponse:
         content = await self._content(attachment, widest)
-        # The name may get another file: a cache has to ask each time, and mostly gets a 304.
+        # Another file may replace this one: a cache has to ask each time, and usually gets a 304.
         headers = {
             "ETag": f'"{content.sha256}"',
             "Repr-Digest": digests.header(content.sha256),
@@ -97,7 +97,7 @@ class MediaView(View):
             return web.Response(status=304, headers=headers)
         headers |= {"Content-Type": content.content_type, "Accept-Ranges": "bytes"}
         if self.settings.accel_location and isinstance(content.source, str):
-            # The proxy in front sends the bytes, and looks at ranges.
+            # The proxy in front sends the bytes, and handles ranges.
             return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.source})
         part = wanted_part(self.request, content.sha256, content.size)
         with await self._open(content) as file:
@@ -119,7 +119,7 @@ class MediaView(View):
 async def _send(
     request: web.Request, file: BinaryIO, size: int, part: range | None, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Send the file, or a part of it."""
+    """Send the file, or part of it."""
     response = web.StreamResponse(headers=headers)
     if part:
         response.set_status(HTTPStatus.PARTIAL_CONTENT)
