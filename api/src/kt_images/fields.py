@@ -131,7 +131,7 @@ Tag = Annotated[
     ),
 ]
 Tags = Annotated[
-    list[Tag], BeforeValidator(_few), AfterValidator(_tags), Field(json_schema_extra={"maxItems": MAX_TAGS})
+    list[Tag], BeforeValidator(_few), AfterValidator(_tags), Field(json_schema_extra={"maxItems": MOST_TAGS_READ})
 ]
 Sha256 = Annotated[
     str,

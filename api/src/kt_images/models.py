@@ -59,7 +59,7 @@ class NewImage(_Body):
     """An image to be stored."""
 
     filename: Filename
-    tags: Tags = Field(default_factory=list, description="At most 64; a repeated tag is kept once.")
+    tags: Tags = Field(default_factory=list, description="At most 64 different tags; a repeated tag is kept once.")
 
 
 class ImageChanges(_Body):

@@ -277,6 +277,8 @@ async def test_an_error_names_the_field_as_the_client_knows_it(client, body):
         ("GET", "/images?after=1&after=2", None, "after: Give one number, digits only, from 0 to 9223372036854775807"),
         ("GET", "/readyz?x=1", None, "x: This call has no such parameter; it takes none"),
         ("GET", "/attachments", None, "sha256: This is required"),
+        ("GET", "/attachments?" + f"sha256={'0' * 64}&" * 101, None, "sha256: Give at most 100"),
+        ("POST", "/images/upload?on_duplicate=x", None, "on_duplicate: This must be 'create', 'reject' or 'merge_tags'"),
         ("POST", "/images", {"tags": []}, "filename: This is required"),
         ("POST", "/images", {"filename": "a", "tag": ["x"]}, "tag: There is no such key; this body takes filename, tags"),
         ("POST", "/images", {"filename": "a", "tags": "x"}, "tags: This must be a list"),

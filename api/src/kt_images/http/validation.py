@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Self
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from kt_images.errors import InvalidRequestError
 from kt_images.models import ErrorDetail
@@ -15,8 +16,8 @@ SENTENCES = {
     "missing": "This is required",
     "string_type": "This must be a string",
     "list_type": "This must be a list",
-    "too_long": "This list is too long",
-    "model_type": "The body must be a JSON object",
+    "too_long": "Give at most {max_length}",
+    "enum": "This must be {expected}",
 }
 
 
@@ -32,13 +33,18 @@ class ValidationFailedError(InvalidRequestError):
     @classmethod
     def of(cls, error: pydantic.ValidationError, part: str) -> Self:
         """Translate pydantic's error about a part of the request."""
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        return cls([detail(part, one["loc"], SENTENCES.get(one["type"], one["msg"])) for one in found])
+        faults = error.errors(include_input=False, include_url=False)
+        return cls([detail(part, fault["loc"], _sentence(fault)) for fault in faults])
 
 
 def detail(part: str, loc: Iterable[str | int], msg: str) -> ErrorDetail:
     """Say what is wrong with the field `loc` of a `part` of the request."""
     return ErrorDetail.model_validate({"in": part, "loc": [_printable(place) for place in loc], "msg": msg})
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    ours = SENTENCES.get(fault["type"])
+    return ours.format(**fault.get("ctx", {})) if ours else fault["msg"]
 
 
 def _printable(place: str | int) -> str | int:

@@ -8,23 +8,27 @@ from pydantic import Field
 from kt_images.fields import Count, Omittable, Position, Tag
 from kt_images.models import Selection
 
+ONE_TAG = "A value such as `a,b` is one tag with a comma in it."
+
 
 class Filters(Group):
     """Parameters that together select images. Their types normalise them, so that nobody else has to."""
 
     tag: list[Tag] = Field(
         default_factory=list,
-        description="Only images with this tag. The whole value is one tag, commas included: for several tags repeat "
-        "the parameter.",
+        description=f"Only images with this tag; repeat the parameter for more. {ONE_TAG}",
     )
     tags_all: list[Tag] = Field(
-        default_factory=list, description="Only images with all of these tags: repeat the parameter for each tag."
+        default_factory=list,
+        description=f"Only images with all of these tags, as in `tags_all=a&tags_all=b`. {ONE_TAG}",
     )
     tags_any: list[Tag] = Field(
-        default_factory=list, description="Only images with at least one of these tags: repeat the parameter."
+        default_factory=list,
+        description=f"Only images with at least one of these tags, as in `tags_any=a&tags_any=b`. {ONE_TAG}",
     )
     tags_none: list[Tag] = Field(
-        default_factory=list, description="Only images with none of these tags: repeat the parameter."
+        default_factory=list,
+        description=f"Only images with none of these tags, as in `tags_none=a&tags_none=b`. {ONE_TAG}",
     )
     after: Annotated[
         Position,
