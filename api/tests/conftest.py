@@ -46,7 +46,7 @@ async def dsn(server_dsn: str) -> str:
     """The tests' database, empty, with our schema."""
     connection = await Connection.open(server_dsn, Limits())
     await schema.upgrade(connection)
-    await connection.query("truncate images, store restart identity cascade")
+    await connection.query("truncate images, orphans, store restart identity cascade")
     connection.close()
     return server_dsn
 

@@ -1,7 +1,7 @@
 """What the collector removes, and what it never does."""
 
 import asyncio
-import os
+import contextlib
 import time
 from io import BytesIO
 
@@ -9,26 +9,29 @@ import psycopg2
 import pytest
 
 from kt_images import collector
+from kt_images.database import orphans
 from kt_images.errors import UnavailableError
-from kt_images.files.store import Store
-from kt_images.files.walk import in_steps
+from kt_images.files.disk import Disk
+from kt_images.files.keys import new_key
 from pictures import drawn
 
-PICTURES = [drawn("PNG", (n, n)) for n in (10, 11, 12)]
+PICTURES = [drawn("PNG", (n, n)) for n in (400, 401, 402)]
+WIDTHS = (160, 320)
 
 
 @pytest.fixture
-def store(settings):
-    return Store(settings.uploads_dir)
+async def store(settings):
+    made = Disk(settings.uploads_dir)
+    await made.open()
+    return made
 
 
-async def collect(pool, store):
-    """Collect what was seen without a row before."""
-    return await collector.collect(pool, store, grace=0) + await collector.collect(pool, store, grace=0)
+async def collect(pool, store, grace=0):
+    return await collector.collect(pool, store, WIDTHS, grace)
 
 
-def files(store):
-    return sorted(str(found.path) for found in [*store.objects(), *store.unfinished()])
+async def files(store):
+    return [one.key async for step in store.walk() for one in step]
 
 
 async def upload(client, name, picture):
@@ -38,7 +41,7 @@ async def upload(client, name, picture):
 
 async def until(happened):
     async with asyncio.timeout(10):
-        while not happened():
+        while not await happened():
             await asyncio.sleep(0.02)
 
 
@@ -52,7 +55,7 @@ async def stocked(client):
 
 
 async def test_what_was_replaced_goes_and_what_a_row_names_stays(stocked, pool, store):
-    assert len(files(store)) == 3
+    assert len(await files(store)) == 3
     assert await collect(pool, store) == 1
     for name, picture in zip("ab", PICTURES[1:], strict=True):
         answer = await stocked.get(f"/media/1/{name}")
@@ -60,68 +63,110 @@ async def test_what_was_replaced_goes_and_what_a_row_names_stays(stocked, pool, 
     assert await collect(pool, store) == 0
 
 
-async def test_the_files_of_a_deleted_image_go_with_their_smaller_pictures(stocked, pool, store):
-    for found in list(store.objects()):
-        found.path.with_name(found.path.name + ".w320.webp").write_bytes(b"small")
+@pytest.mark.parametrize("call", ["/images/1/attachment/a", "/images/1"])
+async def test_the_object_of_what_is_deleted_goes_with_its_thumbnails(stocked, pool, store, call):
+    for width in WIDTHS:
+        assert (await stocked.get(f"/media/1/a?width={width}")).status == 200
+    assert len(await files(store)) == 3 + len(WIDTHS)
     await collect(pool, store)
-    assert len(files(store)) == 4
-    await stocked.delete("/images/1")
-    assert await collect(pool, store) == 4
-    assert files(store) == []
+    assert len(await files(store)) == 2 + len(WIDTHS)
+    assert (await stocked.delete(call)).status == 204
+    await collect(pool, store)
+    assert len(await files(store)) == (0 if call == "/images/1" else 1)
+
+
+async def test_a_thumbnail_that_is_made_while_its_object_is_removed_goes_too(stocked, pool, store, monkeypatch):
+    keep = Disk.keep
+
+    async def slow_keep(self, received, key, content_type):
+        if key.endswith(".webp"):
+            await stocked.delete("/images/1")
+            await pool.query("update orphans set since = now() - interval '1 hour'")
+            assert await collect(pool, store, grace=60) == 3
+        await keep(self, received, key, content_type)
+
+    monkeypatch.setattr(Disk, "keep", slow_keep)
+    assert (await stocked.get("/media/1/a?width=320")).status == 200
+    assert await files(store) == []
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_what_is_young_stays_whatever_the_age_of_its_bytes(pool, store):
-    for found in list(store.objects()):
-        os.utime(found.path, (0, 0))
-    (store._incoming / "half").write_bytes(b"x")
-    assert await collector.collect(pool, store, grace=60) == 0
-    assert await collect(pool, store) == 2
+async def test_what_is_young_stays(pool, store, settings):
+    half = settings.uploads_dir / "incoming" / "half"
+    half.write_bytes(b"x")
+    assert await collect(pool, store, grace=60) == 0
+    assert half.exists()
+    assert len(await files(store)) == 3
+    assert await collect(pool, store) == 1
+    assert not half.exists()
 
 
 @pytest.mark.usefixtures("stocked")
 async def test_what_was_replaced_a_moment_ago_stays_however_old_it_is(pool, store):
-    assert await collector.collect(pool, store, grace=0) == 0  # noticed
-    assert await collector.collect(pool, store, grace=60) == 0
-    assert len(files(store)) == 3
-    assert await collector.collect(pool, store, grace=0) == 1
-
-
-@pytest.mark.usefixtures("client")
-async def test_an_upload_that_broke_off_goes(pool, store):
-    (store._incoming / "half").write_bytes(b"x")
-    assert await collect(pool, store) == 1
-    assert files(store) == []
+    await pool.query("update attachments set created_at = now() - interval '1 year'")
+    assert await collect(pool, store, grace=60) == 0
+    await pool.query("update orphans set since = now() - interval '61 seconds'")
+    assert await collect(pool, store, grace=60) == 1
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_what_the_store_did_not_name_is_left_to_whoever_put_it_there(pool, store):
-    strange = [store._objects / "README", store._objects / "001" / "x.png", store._objects / "001" / "deeper" / "y"]
-    strange[2].parent.mkdir()
+async def test_what_the_database_does_not_know_is_left_to_whoever_put_it_there(pool, store, settings):
+    objects = settings.uploads_dir / "objects"
+    strange = [objects / "README", objects / "001" / "x.png", objects / new_key(1, "png")]
     for path in strange:
         path.write_bytes(b"x")
     assert await collect(pool, store) == 1
     assert all(path.exists() for path in strange)
 
 
-@pytest.mark.usefixtures("stocked")
-async def test_a_store_of_another_database_is_left_alone(pool, store):
-    await pool.query("truncate images restart identity cascade")
-    assert await collect(pool, store) == 0
-    assert len(files(store)) == 3
+async def test_an_upload_whose_object_was_collected_before_its_row_came_is_refused(stocked, pool, store, monkeypatch):
+    keep = Disk.keep
+
+    async def slow_keep(self, *arguments):
+        await keep(self, *arguments)
+        await collect(pool, store)
+
+    await collect(pool, store)
+    with monkeypatch.context() as slow:
+        slow.setattr(Disk, "keep", slow_keep)
+        for url in ("/images/1/attachment/new", "/images/upload"):
+            answer = await stocked.post(url, data={"image": BytesIO(PICTURES[0])})
+            assert (answer.status, "send it again" in (await answer.json())["error"]) == (503, True)
+    assert (await (await stocked.get("/images")).json())[-1]["totalImages"] == 1
+    assert len(await files(store)) == 2
+    # Had the object come after the collector, it would still be found.
+    assert (await pool.query("select count(*) as n from orphans"))[0].n == 1
+    await upload(stocked, "new", PICTURES[0])
 
 
-async def test_a_row_that_comes_between_the_walk_and_the_removal_saves_its_file(stocked, pool, store, monkeypatch):
-    async def saw_no_row(_pool, step):
-        return step
-
-    monkeypatch.setattr(collector, "unnamed", saw_no_row)
+async def test_a_row_that_is_being_written_saves_its_object(stocked, dsn, pool, store):
+    key = new_key(1, "png")
+    await orphans.expect(pool, [key])
+    async with store_entered(store) as entered, entered.receive(once(b"x"), 1) as received:
+        await entered.keep(received, key, "image/png")
+    writing = psycopg2.connect(dsn)
+    with writing.cursor() as cursor:
+        cursor.execute("delete from orphans where object_key = %s", (key,))
+        assert await collect(pool, store) == 1  # the replaced one
+        assert key in await files(store)
+    writing.rollback()
+    writing.close()
     assert await collect(pool, store) == 1
-    assert (await stocked.get("/media/1/a")).status == 200
+    assert key not in await files(store)
+
+
+@contextlib.asynccontextmanager
+async def store_entered(store):
+    await store.enter(await store.claim())
+    yield store
+
+
+async def once(content):
+    yield content
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_nothing_goes_while_a_backup_or_restore_is_under_way(dsn, pool, store):
+async def test_nothing_goes_while_a_backup_or_restore_runs(dsn, pool, store):
     restoring = psycopg2.connect(dsn)
     with restoring.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock_shared(5046820212)")
@@ -131,17 +176,41 @@ async def test_nothing_goes_while_a_backup_or_restore_is_under_way(dsn, pool, st
     assert await collect(pool, store) == 1
 
 
+@pytest.mark.usefixtures("stocked")
+async def test_an_object_that_cannot_be_removed_is_tried_again(pool, store, monkeypatch):
+    async def failing(*_):
+        raise OSError("bad disk")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Disk, "remove", failing)
+        with pytest.raises(OSError, match="bad disk"):
+            await collect(pool, store)
+    assert await collect(pool, store) == 1
+
+
+@pytest.mark.usefixtures("stocked")
+async def test_several_collectors_share_the_work(pool, store):
+    await orphans.expect(pool, [new_key(1, "png") for _ in range(3 * collector.STEP)])
+    assert sum(await asyncio.gather(*(collect(pool, store) for _ in range(3)))) == 3 * collector.STEP + 1
+    assert (await pool.query("select count(*) as n from orphans"))[0].n == 0
+    assert len(await files(store)) == 2
+
+
 async def test_the_service_collects_by_itself(serve, store):
     client = await serve(collect_interval=0.05, collect_grace=0.2)
     await client.post("/images", json={"filename": "x"})
     for picture in PICTURES:
         await upload(client, "a", picture)
-    await until(lambda: len(files(store)) == 1)
+
+    async def is_collected():
+        return len(await files(store)) == 1
+
+    await until(is_collected)
     assert await (await client.get("/media/1/a")).read() == PICTURES[-1]
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_it_goes_on_after_the_database_was_gone(pool, store, monkeypatch):
+async def test_it_goes_on_after_a_failure(pool, store, monkeypatch):
     failures, real = [UnavailableError(), OSError("bad disk"), ValueError()], collector.collect
 
     async def failing(*arguments):
@@ -149,20 +218,24 @@ async def test_it_goes_on_after_the_database_was_gone(pool, store, monkeypatch):
             raise failures.pop()
         return await real(*arguments)
 
+    async def is_collected():
+        return len(await files(store)) == 2
+
     monkeypatch.setattr(collector, "collect", failing)
-    collecting = asyncio.create_task(collector.keep_collecting(pool, store, 0.01, 0))
-    await until(lambda: len(files(store)) == 2)
+    collecting = asyncio.create_task(collector.keep_collecting(pool, store, WIDTHS, 0.01, 0))
+    await until(is_collected)
     collecting.cancel()
     await asyncio.wait([collecting])
 
 
-async def test_a_large_store_delays_nobody(pool, store):
-    for folder in (store._incoming, *(store._objects / f"{number:03}" for number in range(20))):
-        folder.mkdir(parents=True)
+async def test_a_large_store_delays_nobody(pool, store, settings):
     for number in range(20):
+        folder = settings.uploads_dir / "objects" / f"{number:03}"
+        folder.mkdir(parents=True)
         for one in range(500):
-            (store._objects / f"{number:03}" / f"{number}-{one:032x}.png").touch()
-    await pool.query("select setval('images_image_id_seq', 100)")
+            (folder / f"{number or 1000}-{one:032x}.png").touch()
+    (settings.uploads_dir / "incoming").mkdir()
+    await orphans.expect(pool, [one.key async for step in store.walk() for one in step])
     worst, done = 0.0, asyncio.Event()
 
     async def beat():
@@ -173,10 +246,11 @@ async def test_a_large_store_delays_nobody(pool, store):
             worst = max(worst, time.monotonic() - start)
 
     beating = asyncio.create_task(beat())
-    steps = [len(step) async for step in in_steps(store.objects())]
+    steps = [len(step) async for step in store.walk()]
     assert sum(steps) == 10_000
     assert max(steps) <= 250
-    assert await collector.collect(pool, store, grace=60) == 0
+    assert await collect(pool, store) == 10_000
     done.set()
     await beating
+    assert await files(store) == []
     assert worst < 0.25  # 0.05 is promised; the machine of the tests has other things to do too

@@ -11,7 +11,7 @@ from kt_images.errors import UnavailableError
 from pictures import drawn
 
 PNG = drawn("PNG")
-CALLS = [("/images/upload", "commit"), ("/images/1/attachment/a", attachments.UPSERT)]
+CALLS = [("/images/upload", "commit"), ("/images/1/attachment/a", attachments.PUT)]
 
 
 @pytest.fixture

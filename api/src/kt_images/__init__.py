@@ -16,6 +16,7 @@ collector      the removal of files that no row names any more
 database       PostgreSQL: connections, schema, images, the stream of a list, attachments
 files          the store, what is in a picture, and smaller pictures
 fixtures       the schema, as SQL
+migrations     the way there from earlier releases
 manage         commands for whoever runs the service
 shielding      steps that are never left half done
 cli            kt-images, the client of the web API; imports nothing of the others, nor they of it

@@ -113,7 +113,16 @@ class ReadOnlyError(UnavailableError):
 class SchemaError(KtImagesError):
     """The database's schema is missing, or older than this version of the service needs."""
 
-    sentence = "The database's schema is missing or too old; run: python3 -m kt_images.manage.load_fixtures --upgrade"
+    sentence = (
+        "The database's schema is missing or older than this version of the service; run: "
+        "python3 -m kt_images.manage.load_fixtures --upgrade"
+    )
+
+
+class NewerSchemaError(SchemaError):
+    """The database's schema was changed by a newer version of the service."""
+
+    sentence = "The database's schema is newer than this version of the service; install the newer version"
 
 
 class OtherStoreError(KtImagesError):
@@ -127,6 +136,12 @@ class OtherStoreError(KtImagesError):
 
 class CommitInDoubtError(UnavailableError):
     """The connection broke during COMMIT: the transaction may be committed or not."""
+
+
+class CollectedError(UnavailableError):
+    """The collector took the object of an upload before its row was written, after the grace period."""
+
+    sentence = "Storing the file took too long; please send it again"
 
 
 class TooSlowError(KtImagesError):

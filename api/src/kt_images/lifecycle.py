@@ -14,14 +14,15 @@ from aiohttp import web
 from kt_images import collector
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
-from kt_images.database.connection import Connection, Limits
+from kt_images.database.connection import Connection
 from kt_images.database.database import Database
 from kt_images.database.meanings import explained
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
+from kt_images.files.disk import Disk
 from kt_images.files.pictures import Pictures
-from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
+from kt_images.uploads import Uploads
 from kt_images.views import app_keys
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ async def _pictures(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
-    app[app_keys.STORE] = Store(app[app_keys.SETTINGS].uploads_dir)
-    app[app_keys.STORE].open()
+    app[app_keys.STORE] = Disk(app[app_keys.SETTINGS].uploads_dir)
+    await app[app_keys.STORE].open()
     app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.PICTURES])
     yield
 
@@ -50,6 +51,12 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         if not settings.postgres_dsn:
             await _upgrade(dsn)
         async with Database.open(dsn, settings) as app[app_keys.DATABASE]:
+            app[app_keys.UPLOADS] = Uploads(
+                app[app_keys.DATABASE].primary.statements,
+                app[app_keys.STORE],
+                app[app_keys.PICTURES],
+                settings.max_upload_size,
+            )
             try:
                 await _match(app)
                 waiting = None
@@ -93,7 +100,9 @@ async def _collector(app: web.Application) -> AsyncIterator[None]:
         return
     db, store = app[app_keys.DATABASE].primary.statements, app[app_keys.STORE]
     collecting = asyncio.create_task(
-        collector.keep_collecting(db, store, settings.collect_interval, settings.collect_grace)
+        collector.keep_collecting(
+            db, store, settings.thumbnail_widths, settings.collect_interval, settings.collect_grace
+        )
     )
     yield
     collecting.cancel()
@@ -101,7 +110,7 @@ async def _collector(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _upgrade(dsn: str) -> None:
-    connection = await Connection.open(dsn, Limits())
+    connection = await Connection.open(dsn, schema.LIMITS)
     try:
         await schema.upgrade(connection)
     finally:

@@ -1,79 +1,139 @@
-"""Storing an upload: the bytes first, the row that makes them exist last."""
+"""Uploads: received, checked and stored in this order, so that a crash at any moment loses nothing acknowledged.
 
-from kt_images.database import attachments, images
+1. The bytes go to a temporary file, hashed as they pass, and are decoded as a picture.
+2. The key of the object-to-be is entered as an orphan's. From here on a crash leaves nothing that is not found.
+3. The file becomes an object, durable under its key.
+4. One transaction takes the key out of the orphans and writes the row. Only then does the client hear of it.
+
+Steps 2 to 4 run to completion even if the client leaves, and no database connection is held during 1 and 3.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from kt_images.database import attachments, images, orphans
+from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
-from kt_images.errors import DuplicateError, UnavailableError
-from kt_images.files.pictures import Picture
+from kt_images.errors import CollectedError, DuplicateError, UnavailableError
+from kt_images.files import keys
+from kt_images.files.pictures import Picture, Pictures
 from kt_images.files.store import Received, Store
 from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
 from kt_images.shielding import shielded
 
 
-async def attach(
-    pool: Pool, files: Store, received: Received, picture: Picture, image_id: int, filename: str
-) -> Attachment:
-    """Store the received file as the image's attachment `filename`, in the place of one of that name.
+class Upload(Protocol):
+    """A file on its way in. What its sender says about it is known once its bytes are read."""
 
-    A client that leaves meanwhile changes nothing: a file that was kept gets its row. Raises ImageNotFoundError,
-    DiskFullError, UnavailableError.
-    """
-    return await shielded(_attach(pool, files, received, picture, image_id, filename))
+    def file(self) -> AsyncIterator[bytes]:
+        """Yield the bytes; end only when the whole request was read."""
 
-
-async def create(
-    pool: Pool, files: Store, received: Received, picture: Picture, new: NewImage, on_duplicate: OnDuplicate
-) -> tuple[Image, bool]:
-    """Store a new image with the received file; return it, and whether it is new.
-
-    When an image has these bytes already, `on_duplicate` decides: there are two, or DuplicateError is raised, or that
-    image gets the tags. Also raises InvalidRequestError for too many of them, DiskFullError, UnavailableError.
-    """
-    return await shielded(_create(pool, files, received, picture, new, on_duplicate))
+    def check_digests(self, sha256: str) -> None:
+        """Raise DigestMismatchError when the sender names another SHA-256."""
 
 
-async def _attach(
-    pool: Pool, files: Store, received: Received, picture: Picture, image_id: int, filename: str
-) -> Attachment:
-    attachment = await _keep(files, received, picture, image_id, filename)
-    try:
-        await attachments.put(pool, attachment)
-    except UnavailableError:
-        # The row may have been written all the same. If that cannot be known, the file stays for the collector.
-        if not await attachments.names(pool, attachment.object_key):
-            raise
-    return attachment
+class ImageUpload(Upload, Protocol):
+    """A file that becomes a new image."""
+
+    def image(self) -> NewImage:
+        """Return the new image's name and tags. Raises InvalidRequestError."""
 
 
-async def _create(
-    pool: Pool, files: Store, received: Received, picture: Picture, new: NewImage, on_duplicate: OnDuplicate
-) -> tuple[Image, bool]:
-    attachment = None
-    try:
-        async with pool.transaction() as connection:
-            if on_duplicate is not OnDuplicate.CREATE:
-                twin = await attachments.lock_twin(connection, received.sha256)
-                if twin and on_duplicate is OnDuplicate.REJECT:
-                    raise DuplicateError(twin)
-                if twin:
-                    more = ImageChanges.model_validate({"add_tags": new.tags})
-                    return await images.change(connection, twin, more), False
-            image = await images.create(connection, new)
-            attachment = await _keep(files, received, picture, image.image_id, image.filename)
+class Uploads:
+    """The way of a file from a request to the store and the database."""
+
+    def __init__(self, db: Pool, store: Store, pictures: Pictures, max_size: int) -> None:
+        """`max_size` is in bytes."""
+        self._db, self._store, self._pictures, self._max_size = db, store, pictures, max_size
+
+    async def attach(self, upload: Upload, image_id: int, filename: str) -> Attachment:
+        """Store a file as the image's attachment `filename`, replacing one of that name.
+
+        Raises ImageNotFoundError, DigestMismatchError, UnavailableError, and what `receive()` and `inspect()` raise.
+        """
+        await images.read(self._db, image_id)
+        async with self._received(upload) as received:
+            picture = await self._pictures.inspect(received.path)
+            return await shielded(self._attach(received, picture, image_id, filename))
+
+    async def create(self, upload: ImageUpload, on_duplicate: OnDuplicate) -> tuple[Image, bool]:
+        """Store a file as a new image; return the image, and whether it is new.
+
+        If an image has these bytes already, `on_duplicate` decides: CREATE stores another, REJECT raises
+        DuplicateError, MERGE_TAGS adds the tags to that image. Raises InvalidRequestError when it would have too many,
+        and what `attach()` raises.
+        """
+        async with self._received(upload) as received:
+            new = upload.image()
+            picture = await self._pictures.inspect(received.path)
+            return await shielded(self._create(received, picture, new, on_duplicate))
+
+    @contextlib.asynccontextmanager
+    async def _received(self, upload: Upload) -> AsyncIterator[Received]:
+        async with self._store.receive(upload.file(), self._max_size) as received:
+            upload.check_digests(received.sha256)
+            yield received
+
+    async def _attach(self, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
+        attachment = await self._keep(received, picture, image_id, filename)
+        async with self._acknowledging(attachment):
+            await attachments.put(self._db, attachment)
+        return attachment
+
+    async def _create(
+        self, received: Received, picture: Picture, new: NewImage, on_duplicate: OnDuplicate
+    ) -> tuple[Image, bool]:
+        if on_duplicate is not OnDuplicate.CREATE and await attachments.have_bytes(self._db, received.sha256):
+            async with self._db.transaction() as connection:
+                if merged := await _merge(connection, received, new, on_duplicate):
+                    return merged, False
+        image_id = await images.next_id(self._db)
+        attachment = await self._keep(received, picture, image_id, new.filename)
+        async with self._acknowledging(attachment), self._db.transaction() as connection:
+            # Another upload of these bytes may have been faster since.
+            if merged := await _merge(connection, received, new, on_duplicate):
+                return merged, False
+            await images.create_as(connection, image_id, new)
             await attachments.put(connection, attachment)
-    except UnavailableError:
-        if not attachment or not await attachments.names(pool, attachment.object_key):
+        return Image(image_id=image_id, filename=new.filename, tags=new.tags), True
+
+    async def _keep(self, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
+        key = keys.new_key(image_id, picture.extension)
+        await orphans.expect(self._db, [key])
+        await self._store.keep(received, key, picture.content_type)
+        return Attachment(
+            image_id=image_id,
+            filename=filename,
+            object_key=key,
+            content_type=picture.content_type,
+            size=received.size,
+            sha256=received.sha256,
+            width=picture.width,
+            height=picture.height,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _acknowledging(self, attachment: Attachment) -> AsyncIterator[None]:
+        """Write the row meanwhile; find out about it when the answer is lost."""
+        try:
+            yield
+        except CollectedError:
+            # The object may have come after the collector: it has to be found once more.
+            await orphans.expect(self._db, [attachment.object_key])
             raise
-    return image, True
+        except UnavailableError:
+            # It may have been committed all the same. If that cannot be known, the object is an orphan or it is not.
+            if not await attachments.referenced(self._db, [attachment.object_key]):
+                raise
 
 
-async def _keep(files: Store, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
-    return Attachment(
-        image_id=image_id,
-        filename=filename,
-        object_key=await files.keep(received, image_id, picture.extension),
-        content_type=picture.content_type,
-        size=received.size,
-        sha256=received.sha256,
-        width=picture.width,
-        height=picture.height,
-    )
+async def _merge(connection: Connection, received: Received, new: NewImage, on_duplicate: OnDuplicate) -> Image | None:
+    """Deal with an image that has the bytes already, if one has; no other gets them before the commit."""
+    if on_duplicate is OnDuplicate.CREATE:
+        return None
+    twin = await attachments.lock_twin(connection, received.sha256)
+    if twin and on_duplicate is OnDuplicate.REJECT:
+        raise DuplicateError(twin)
+    more = ImageChanges.model_validate({"add_tags": new.tags})
+    return await images.change(connection, twin, more) if twin else None

@@ -11,7 +11,7 @@ import pytest
 from kt_images import collector
 from kt_images.database.connection import Limits
 from kt_images.database.pool import Pool
-from kt_images.files.store import Store
+from kt_images.files.disk import Disk
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +63,7 @@ def cared_for(dsn, uploads):
 
     async def collect(folder):
         async with Pool(dsn, 2, Limits()) as pool:
-            for _ in range(2):  # seen without a row once, then again
-                await collector.collect(pool, Store(folder), grace=0)
+            await collector.collect(pool, Disk(folder), (), grace=0)
 
     def care(folder=uploads):
         asyncio.run(collect(folder))

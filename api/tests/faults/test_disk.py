@@ -32,7 +32,7 @@ def test_a_full_disk_refuses_uploads_and_serves_on(options, mount, dsn, cared_fo
         assert victim.upload(image, "a", picture) == 200
         stored[image] = picture
         assert all(victim.download(image, "a") == picture for image, picture in stored.items())
-    assert cared_for(folder) == f"{len(stored)} rows, {len(stored)} files: all is well\n"
+    assert cared_for(folder) == f"{len(stored)} rows, {len(stored)} objects: all is well\n"
 
 
 @pytest.mark.usefixtures("strace")
@@ -65,4 +65,4 @@ def test_a_disk_that_fails_changes_nothing(threads, call, when, error, status, d
         assert victim.download(image, "a") is None
         assert victim.upload(image, "a", picture := a_picture()) == 200
         assert victim.download(image, "a") == picture
-    assert cared_for() == "2 rows, 2 files: all is well\n"
+    assert cared_for() == "2 rows, 2 objects: all is well\n"

@@ -1,4 +1,4 @@
-"""The check as a process: what it finds, what it sets aside, and what it tells a machine."""
+"""The check as a process: what it finds, what it repairs, and what it says to a program."""
 
 import json
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kt_images.files.store import Store
+from kt_images import collector
+from kt_images.files.disk import Disk
 from pictures import drawn
 
 PICTURES = [drawn("PNG", (n, n)) for n in (10, 11, 12)]
@@ -22,7 +23,7 @@ async def store(client, settings):
     await client.post("/images", json={"filename": "x"})
     for name, picture in zip("abc", PICTURES, strict=True):
         await client.post(f"/images/1/attachment/{name}", data={"image": BytesIO(picture)})
-    return Store(settings.uploads_dir)
+    return settings.uploads_dir
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def check(store, settings):
 
 
 def objects(store):
-    return sorted(found.path for found in store.objects())
+    return sorted(path for path in (store / "objects").rglob("*") if path.is_file())
 
 
 def problems(answer):
@@ -53,7 +54,7 @@ def problems(answer):
 def test_a_store_in_order(check):
     for arguments in ((), ("--deep",), ("--repair", "--grace", "0")):
         answer = check(*arguments)
-        assert (answer.returncode, answer.stdout, answer.stderr) == (0, "3 rows, 3 files: all is well\n", "")
+        assert (answer.returncode, answer.stdout, answer.stderr) == (0, "3 rows, 3 objects: all is well\n", "")
 
 
 def test_what_is_wrong_is_named(store, check):
@@ -61,14 +62,13 @@ def test_what_is_wrong_is_named(store, check):
         {"a": path.unlink, "b": lambda p=path: p.write_bytes(b"short"), "c": lambda: None}[name]()
     path.with_name(f"1-{0:032x}.png").write_bytes(b"orphan")
     path.with_name("thumbs.db").write_bytes(b"?")
-    (store._incoming / "half").write_bytes(b"h")
     answer = check("--ndjson", "--grace", "0")
     assert answer.returncode == 1
     kinds = {problem for problem, _, _ in problems(answer)}
-    assert kinds == {"missing", "different", "orphan", "foreign", "unfinished"}
+    assert kinds == {"missing", "different", "orphan", "foreign"}
     human = check("--grace", "0")
     assert human.returncode == 1
-    assert human.stdout.splitlines()[-1].startswith("3 rows, 4 files: 1 missing, 1 different")
+    assert human.stdout.splitlines()[-1].startswith("3 rows, 4 objects: 1 missing, 1 different")
 
 
 def test_only_a_deep_check_sees_a_changed_byte(store, check):
@@ -82,27 +82,32 @@ def test_only_a_deep_check_sees_a_changed_byte(store, check):
     assert {problem for problem, _, _ in problems(answer)} == {"different"}
 
 
-async def test_what_the_collector_has_still_to_see_is_no_problem(client, check, settings):
+async def test_what_the_collector_knows_is_no_problem(client, check):
     await client.post("/images/1/attachment/a", data={"image": BytesIO(PICTURES[1])})
-    assert check("--grace", "0.01").stdout == "3 rows, 4 files: all is well, 1 for the collector\n"
-    assert check("--grace", "0.01", "--repair").returncode == 0
-    assert check("--grace", "0.01").returncode == 1
-    assert not (settings.uploads_dir / "quarantine").exists()
-    assert check("--grace", "0.01", "--repair").stdout.endswith("3 rows, 4 files: 1 orphan, 1 set aside\n")
+    assert check("--grace", "0").stdout == "3 rows, 4 objects: all is well, 1 for the collector\n"
 
 
-async def test_a_repair_sets_orphans_aside_and_nothing_else(store, client, check, settings):
-    await client.post("/images/1/attachment/a", data={"image": BytesIO(PICTURES[1])})
-    (store._incoming / "half").write_bytes(b"h")
-    assert (young := check("--ndjson", "--repair")).returncode == 0
-    assert problems(young) == set()
+async def test_a_repair_leaves_objects_without_a_row_to_the_collector_and_changes_nothing_else(
+    store, client, check, pool, settings
+):
+    orphan, half = objects(store)[0].with_name(f"1-{0:032x}.png"), store / "incoming" / "half"
+    thumbnail = orphan.with_name(f"1-{1:032x}.png.w999.webp")
+    for path in (orphan, thumbnail, half):
+        path.write_bytes(b"x")
+    young = check("--ndjson", "--repair")
+    assert (young.returncode, problems(young)) == (0, set())
     assert check("--grace", "0").returncode == 1
+    os.utime(half, (0, 0))
     repaired = check("--ndjson", "--repair", "--grace", "0")
     assert repaired.returncode == 0
     assert problems(repaired) == {("orphan", None, True), ("unfinished", None, True)}
-    aside = [path.read_bytes() for path in settings.uploads_dir.joinpath("quarantine").rglob("*") if path.is_file()]
-    assert sorted(aside) == sorted([PICTURES[0], b"h"])
-    assert check("--deep", "--grace", "0").stdout == "3 rows, 3 files: all is well\n"
+    assert not half.exists()
+    assert orphan.exists()
+    assert check("--deep", "--grace", "0").stdout == "3 rows, 5 objects: all is well, 2 for the collector\n"
+    disk = Disk(settings.uploads_dir)
+    await disk.open()
+    assert await collector.collect(pool, disk, (320,), 0) == 2
+    assert check("--deep", "--grace", "0").stdout == "3 rows, 3 objects: all is well\n"
     for name in "abc":
         assert (await client.get(f"/media/1/{name}")).status == 200
 

@@ -152,7 +152,7 @@ async def test_of_many_identical_uploads_at_once_one_makes_the_image(client, on_
     answers = await asyncio.gather(*(upload(client, tags=[f"{n}"], on_duplicate=on_duplicate) for n in range(12)))
     assert sorted(answer[0] for answer in answers) == sorted([201] + [status] * 11)
     assert await count(client) == 1
-    tags = (await (await client.get("/images/1")).json())["tags"]
+    tags = (await (await client.get("/images")).json())[0][0]["tags"]
     assert len(tags) == (12 if on_duplicate == "merge_tags" else 1)
 
 

@@ -15,9 +15,17 @@ INSERT = """
     returning image_id, filename, tags
 """
 
+NEXT_ID = "select nextval(pg_get_serial_sequence('images', 'image_id')) as image_id"
+
+INSERT_WITH_ID = """
+    insert into images (image_id, filename, tags) overriding system value
+    values (%(image_id)s, %(filename)s, %(tags)s::text[])
+    returning image_id, filename, tags
+"""
+
 SELECT = "select image_id, filename, tags from images where image_id = %(image_id)s"
 
-# New tags stand behind the old ones, each where it first stood.
+# New tags follow the old ones; a repeated tag keeps its first place.
 UPDATE = """
     update images set
         filename = coalesce(%(filename)s, filename),
@@ -34,19 +42,30 @@ UPDATE = """
 
 DELETE = "delete from images where image_id = %(image_id)s returning image_id"
 
-# Reading goes on meanwhile.
+# Does not block readers.
 LOCK = "lock table images, attachments in exclusive mode"
 ANY = "select exists (select from images) as found"
 RESTORE = """
     insert into images (image_id, filename, tags) overriding system value
     select * from jsonb_to_recordset(%(rows)s) as row (image_id bigint, filename text, tags text[])
 """
-GO_ON_AFTER = "select setval(pg_get_serial_sequence('images', 'image_id'), %(last)s)"
+CONTINUE_AFTER = "select setval(pg_get_serial_sequence('images', 'image_id'), %(last)s)"
 
 
 async def create(db: Queryable, image: NewImage) -> Image:
     """Store a new image; return it with its id."""
     rows = await db.query(INSERT, image.model_dump())
+    return Image.model_validate(rows[0])
+
+
+async def next_id(db: Queryable) -> int:
+    """Return an id that no image has had, and that no other will get."""
+    return int((await db.query(NEXT_ID))[0].image_id)
+
+
+async def create_as(db: Queryable, image_id: int, image: NewImage) -> Image:
+    """Store a new image under an id from `next_id()`."""
+    rows = await db.query(INSERT_WITH_ID, {"image_id": image_id, **image.model_dump()})
     return Image.model_validate(rows[0])
 
 
@@ -56,7 +75,7 @@ async def read(db: Queryable, image_id: int) -> Image:
 
 
 async def change(db: Queryable, image_id: int, changes: ImageChanges) -> Image:
-    """Change the image in one statement; return it as it now is.
+    """Change the image in one statement; return it as it is then.
 
     Raises ImageNotFoundError, and InvalidRequestError when it would have too many tags.
     """
@@ -68,29 +87,29 @@ async def change(db: Queryable, image_id: int, changes: ImageChanges) -> Image:
 
 
 async def delete(db: Queryable, image_id: int) -> None:
-    """Delete the image, its attachments with it. Raises ImageNotFoundError."""
+    """Delete the image and its attachments. Raises ImageNotFoundError."""
     if not await db.query(DELETE, {"image_id": image_id}):
         raise ImageNotFoundError(image_id)
 
 
-async def are_none(connection: Connection) -> bool:
-    """Tell whether there is no image, and keep it so for everybody else until the end of the transaction."""
+async def is_empty(connection: Connection) -> bool:
+    """Tell whether there are no images; nobody else can store one before the end of the transaction."""
     await connection.query(LOCK)
     return not (await connection.query(ANY))[0].found
 
 
 async def restore(connection: Connection, rows: Sequence[Image]) -> None:
-    """Store images under the ids that they had. Raises InvalidRequestError where two have the same."""
+    """Store images under the ids they once had. Raises InvalidRequestError when that cannot be."""
     try:
         await connection.query(RESTORE, {"rows": Json([row.model_dump() for row in rows])})
     except (psycopg2.IntegrityError, psycopg2.DataError, UnicodeError, ValueError) as error:
-        raise InvalidRequestError("The images contradict each other, or are none") from error
+        raise InvalidRequestError("The images are inconsistent or malformed") from error
 
 
-async def go_on_after(connection: Connection, last: int) -> None:
-    """Have new images get ids above `last`."""
+async def continue_after(connection: Connection, last: int) -> None:
+    """Give new images ids above `last`."""
     if last:
-        await connection.query(GO_ON_AFTER, {"last": last})
+        await connection.query(CONTINUE_AFTER, {"last": last})
 
 
 def _the_image(rows: list[Any], image_id: int) -> Image:

@@ -1,7 +1,8 @@
-"""The schema: its fixtures, which of them a database has, and bringing a database up to date.
+"""The schema: how a database gets it, and how one that has an older schema keeps its rows and gets the current one.
 
-Fixtures are SQL files of `kt_images/fixtures`, applied in the order of their names. One whose name starts with `00_`
-starts over: it drops what is there, is never part of an upgrade and never noted in the ledger.
+Fixtures, `kt_images/fixtures`, make the current schema in an empty database. The one whose name starts with `00_`
+starts over: it drops everything, is never part of an upgrade and never noted. Migrations, `kt_images/migrations`, bring
+the schema of an earlier release to the current one. A ledger in the database notes both by their names.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,10 +10,17 @@ from importlib import resources
 
 import psycopg2
 
-from kt_images.database.connection import Connection, Queryable
-from kt_images.errors import InvalidRequestError, SchemaError
+from kt_images.database.connection import Connection, Limits, Queryable
+from kt_images.errors import InvalidRequestError, NewerSchemaError, SchemaError
+
+FIXTURES, MIGRATIONS = "kt_images.fixtures", "kt_images.migrations"
 
 STARTS_OVER = "00_"
+# A database that gets its tables from it needs none of today's migrations.
+TABLES_FIXTURE = "01_ddl.sql"
+
+# A migration of a large table takes as long as it takes; waiting for a lock does not.
+LIMITS = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
 
 # One at a time, whatever the number of processes. The number means nothing but this.
 LOCK = "select pg_advisory_xact_lock(5046820211)"
@@ -24,23 +32,25 @@ CREATE_LEDGER = """
     )
 """
 
-NOTE = "insert into applied_fixtures (name) values (%s) on conflict (name) do update set applied_at = now()"
+NOTE = """
+    insert into applied_fixtures (name) select unnest(%s::text[])
+    on conflict (name) do update set applied_at = now()
+"""
 
 APPLIED = "select name from applied_fixtures"
 
 ENCODING = "show server_encoding"
 
-# In the order in which they are dropped; a table that is not there has no rows.
+# In the order in which they are dropped; a table that does not exist has no rows.
 TABLES = ("attachments", "images")
 EXISTS = "select to_regclass(%s) is not null as found"
-
 
 # How many rows each table holds.
 Rows = dict[str, int]
 
 
 class FixtureError(InvalidRequestError):
-    """A fixture cannot be applied: there is none of this name, or PostgreSQL refuses it."""
+    """A fixture or migration cannot be applied: none has this name, or PostgreSQL refuses it."""
 
 
 class DataLossError(InvalidRequestError):
@@ -53,8 +63,12 @@ class DataLossError(InvalidRequestError):
 
 def fixtures() -> list[str]:
     """Return the names of all fixtures, in the order in which they are applied."""
-    files = resources.files("kt_images.fixtures").iterdir()
-    return sorted(file.name for file in files if file.name.endswith(".sql"))
+    return _names(FIXTURES)
+
+
+def migrations() -> list[str]:
+    """Return the names of all migrations, in the order in which they are applied."""
+    return _names(MIGRATIONS)
 
 
 def _nothing(rows: Rows) -> bool:
@@ -62,9 +76,16 @@ def _nothing(rows: Rows) -> bool:
 
 
 async def check(db: Queryable) -> None:
-    """Raise SchemaError when the database lacks a fixture, UnavailableError when it cannot be asked."""
-    if _missing(row.name for row in await db.query(APPLIED)):
+    """See that the database has exactly this version's schema.
+
+    Raises SchemaError when something is missing, NewerSchemaError when a newer version of the service has changed it,
+    UnavailableError when the database cannot be asked.
+    """
+    applied = {row.name for row in await db.query(APPLIED)}
+    if not _wanted() <= applied:
         raise SchemaError
+    if applied - _wanted() - set(fixtures()):
+        raise NewerSchemaError
 
 
 async def apply(
@@ -72,57 +93,77 @@ async def apply(
 ) -> None:
     """Apply the fixtures `names`, all or none of them.
 
-    When that drops tables, `are_expendable` decides on the rows in them, of which there come no more meanwhile. Raises
-    DataLossError, with nothing changed, when they are not. Raises FixtureError when a name or its SQL is wrong.
+    When that drops tables, `are_expendable` decides on the rows in them; no more can be added meanwhile. Raises
+    DataLossError, with nothing changed, when they are not expendable, and FixtureError when a name or its SQL is wrong.
     """
     if unknown := set(names) - set(fixtures()):
-        raise FixtureError(f"There is no fixture {', '.join(sorted(unknown))}; there are {fixtures()}")
+        raise FixtureError(f"There is no fixture {', '.join(sorted(unknown))}; choose from {fixtures()}")
     async with connection.transaction():
         await connection.query(LOCK)
         if any(name.startswith(STARTS_OVER) for name in names):
             rows = await _rows(connection)
             if not (_nothing(rows) or are_expendable(rows)):
                 raise DataLossError(rows)
-        await _apply(connection, names)
+        await _apply(connection, FIXTURES, names)
 
 
 async def upgrade(connection: Connection) -> list[str]:
-    """Apply the fixtures that the database lacks, never one that drops; return their names.
+    """Apply the fixtures and then the migrations that the database lacks, never one that drops; return their names.
 
-    Raises FixtureError, with nothing changed.
+    Raises FixtureError and NewerSchemaError, with nothing changed.
     """
     async with connection.transaction():
         await connection.query(LOCK)
         await connection.query(CREATE_LEDGER)
-        missing = _missing(row.name for row in await connection.query(APPLIED))
-        await _apply(connection, missing)
-    return missing
+        missing = _missing(FIXTURES, await _applied(connection))
+        await _apply(connection, FIXTURES, missing)
+        applied = await _applied(connection)
+        if applied - _wanted() - set(fixtures()):
+            raise NewerSchemaError
+        due = _missing(MIGRATIONS, applied)
+        await _apply(connection, MIGRATIONS, due)
+    return missing + due
 
 
-def _missing(applied: Iterable[str]) -> list[str]:
-    have = set(applied)
-    return [name for name in fixtures() if name not in have and not name.startswith(STARTS_OVER)]
+def _names(package: str) -> list[str]:
+    return sorted(file.name for file in resources.files(package).iterdir() if file.name.endswith(".sql"))
 
 
-async def _apply(connection: Connection, names: Sequence[str]) -> None:
+def _wanted() -> set[str]:
+    """Return what the ledger of an up-to-date database holds."""
+    return {name for name in fixtures() if not name.startswith(STARTS_OVER)} | set(migrations())
+
+
+def _missing(package: str, applied: Iterable[str]) -> list[str]:
+    return [name for name in _names(package) if name in _wanted() - set(applied)]
+
+
+async def _applied(connection: Connection) -> set[str]:
+    return {row.name for row in await connection.query(APPLIED)}
+
+
+async def _apply(connection: Connection, package: str, names: Sequence[str]) -> None:
     encoding = (await connection.query(ENCODING))[0].server_encoding
     if encoding != "UTF8":
         raise FixtureError(f"The database has the encoding {encoding}; create one with the encoding UTF8")
     for name in names:
-        sql = resources.files("kt_images.fixtures").joinpath(name).read_text()
-        try:
-            await connection.query(sql)
-        except (psycopg2.Error, SchemaError) as error:
-            reported = error if isinstance(error, psycopg2.Error) else error.__cause__
-            words = reported.diag.message_primary if isinstance(reported, psycopg2.Error) else error
-            raise FixtureError(f"The fixture {name} cannot be applied: {words}") from None
+        await _run(connection, name, resources.files(package).joinpath(name).read_text())
         if not name.startswith(STARTS_OVER):
             await connection.query(CREATE_LEDGER)
-            await connection.query(NOTE, (name,))
+            await connection.query(NOTE, ([name, *(migrations() if name == TABLES_FIXTURE else ())],))
+
+
+async def _run(connection: Connection, name: str, sql: str) -> None:
+    try:
+        await connection.query(sql)
+    except (psycopg2.Error, SchemaError) as error:
+        reported = error if isinstance(error, psycopg2.Error) else error.__cause__
+        words = reported.diag.message_primary if isinstance(reported, psycopg2.Error) else error
+        raise FixtureError(f"{name} cannot be applied: {words}") from None
 
 
 async def _rows(connection: Connection) -> Rows:
-    """Count the rows of the tables that are there, and keep others from changing them until the end."""
+    """Count the rows of the tables that exist, and keep others from changing them until the end."""
     rows: Rows = {}
     for table in TABLES:
         if (await connection.query(EXISTS, (table,)))[0].found:

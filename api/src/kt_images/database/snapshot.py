@@ -1,10 +1,10 @@
-"""Everything as of one moment, for whoever must see it whole: the check and the backup."""
+"""All rows as of one moment, for the check and the backup."""
 
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from kt_images.database import attachments
+from kt_images.database import attachments, orphans
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.models import Attachment
@@ -18,10 +18,7 @@ COUNT = """
 
 IMAGES = "select image_id, filename, tags from images order by image_id"
 
-ATTACHMENTS = """
-    select image_id, filename, object_key, content_type, size, sha256, width, height, created_at
-    from attachments order by image_id, filename
-"""
+ATTACHMENTS = f"select {attachments.COLUMNS} from attachments order by image_id, filename"
 
 DECLARE = "declare everything no scroll cursor for {sql}"
 
@@ -31,7 +28,7 @@ CLOSE = "close everything"
 
 
 class Snapshot:
-    """The rows as they were when it was opened, whatever happens to them meanwhile; their files stay as long."""
+    """The rows as they were when it was opened; until it is closed, their objects are not removed."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -39,14 +36,14 @@ class Snapshot:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, pool: Pool) -> AsyncIterator["Snapshot"]:
-        """Keep a connection to the end. Raises UnavailableError and SchemaError."""
+        """Occupy a connection until the end. Raises UnavailableError and SchemaError."""
         async with pool.transaction() as connection:
             await connection.query(AS_OF_ONE_MOMENT)
-            await attachments.prevent_removal(connection)
+            await orphans.prevent_removal(connection)
             yield cls(connection)
 
     async def count(self) -> Any:
-        """Return how many `images` and `attachments` there are, and the `last_image_id` that was given."""
+        """Return the numbers of `images` and `attachments`, and the `last_image_id` that was given out."""
         return (await self._connection.query(COUNT))[0]
 
     async def images(self, size: int) -> AsyncIterator[list[Any]]:

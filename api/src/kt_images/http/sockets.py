@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-from typing import BinaryIO
 
 from aiohttp import web
 
@@ -37,28 +36,18 @@ def _set_option(request: web.Request, level: int, option: int, value: int) -> No
         connection.setsockopt(level, option, value)
 
 
-async def send_file(request: web.Request, response: web.StreamResponse, file: BinaryIO, part: range) -> None:
-    """Send a part of the file as the body of an answer whose head is already written.
+async def send_file(request: web.Request, file: int, part: range) -> None:
+    """Send a part of the file, open under this descriptor, as the body of an answer whose head is already written.
 
     It uses sendfile(2), which uvloop lacks, on a duplicate of the socket's descriptor, as the loop lets nobody else
     wait for the original. Raises ConnectionError when the client leaves, DamagedStoreError when the file is truncated.
     """
-    if request.secure:
-        await _write_file(response, file, part)
-        return
     transport = await _transport_after_head(request)
     target = os.dup(transport.get_extra_info("socket").fileno())
     try:
-        await _sendfile(target, file.fileno(), part)
+        await _sendfile(target, file, part)
     finally:
         os.close(target)
-
-
-async def _write_file(response: web.StreamResponse, file: BinaryIO, part: range) -> None:
-    """Send the part through aiohttp, which encrypts it."""
-    file.seek(part.start)
-    for start in range(part.start, part.stop, AT_ONCE):
-        await response.write(await asyncio.to_thread(file.read, min(AT_ONCE, part.stop - start)))
 
 
 async def _transport_after_head(request: web.Request) -> asyncio.Transport:

@@ -2,21 +2,22 @@
 
     manifest.ndjson                 {"format": "kt-images", "version": 1}
     images/00000001.ndjson          rows of images, one a line
-    objects/019/19-….jpg            a file; each comes before its row
-    attachments/00000009.ndjson     the rows of the files since the last such member
-    totals.ndjson                   how much there is of everything: the proof that nothing is missing
+    objects/019/19-….jpg            an object; each precedes its row
+    attachments/00000009.ndjson     the rows of the objects since the last such member
+    totals.ndjson                   how many of each there are: the proof that nothing is missing
 
-Rows come some hundreds in a member, so that neither side holds more than that.
+A member holds some hundreds of rows, and neither side holds more than one member's.
 """
 
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import IO, Any
 
 from kt_images.errors import KtImagesError
 
+TRUNCATED = "The archive is truncated or damaged"
 UNREADABLE_ROWS = "The archive is damaged: its rows cannot be read"
 
 MANIFEST = {"format": "kt-images", "version": 1}
@@ -27,9 +28,9 @@ PIECE = 2**20
 
 
 class ArchiveError(KtImagesError):
-    """The archive is none, or not whole."""
+    """The archive is not a backup, or it is incomplete."""
 
-    sentence = "This is no backup of kt-images"
+    sentence = "This is not a backup of kt-images"
 
 
 class Writer:
@@ -44,22 +45,18 @@ class Writer:
         self._members += 1
         self._rows(f"{folder}{self._members:08}.ndjson", rows)
 
-    def file(self, key: str, size: int, content: IO[bytes]) -> str:
-        """Add a file; return the SHA-256 of what was read. Raises OSError when it has less than `size` bytes."""
-        digest, left = hashlib.sha256(), size
+    async def object(self, key: str, size: int, content: AsyncIterable[bytes]) -> str:
+        """Add an object of `size` bytes; return the SHA-256 of its content."""
+        digest = hashlib.sha256()
         self._begin(OBJECTS + key, size)
-        while left:
-            piece = content.read(min(PIECE, left))
-            if not piece:
-                raise OSError(f"The file {key} ended before its end")
+        async for piece in content:
             digest.update(piece)
             self._file.write(piece)
-            left -= len(piece)
         self._end(size)
         return digest.hexdigest()
 
     def end(self, totals: dict[str, int]) -> None:
-        """Add the totals, without which the archive is not whole."""
+        """Add the totals; an archive without them is incomplete."""
         self._rows(LAST, [totals])
         self._file.write(bytes(2 * tarfile.BLOCKSIZE))
 
@@ -81,7 +78,7 @@ class Writer:
 def members(file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield the name of each member after the manifest and its content, to be read before the next.
 
-    Raises ArchiveError, at the latest at the end of one that is not whole.
+    Raises ArchiveError, at the latest at the end of an incomplete archive.
     """
     name = None
     try:
@@ -95,9 +92,9 @@ def members(file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
                 if name != FIRST:
                     yield name, content
     except tarfile.TarError as error:
-        raise ArchiveError("The archive is cut off or damaged" if name else None) from error
+        raise ArchiveError(TRUNCATED if name else None) from error
     if name != LAST:
-        raise ArchiveError("The archive is cut off: its totals are missing")
+        raise ArchiveError("The archive is truncated: its totals are missing")
 
 
 def rows(content: IO[bytes]) -> list[dict[str, Any]]:
@@ -117,4 +114,4 @@ def pieces(content: IO[bytes]) -> Iterator[bytes]:
         while piece := content.read(PIECE):
             yield piece
     except tarfile.TarError as error:
-        raise ArchiveError("The archive is cut off or damaged") from error
+        raise ArchiveError(TRUNCATED) from error

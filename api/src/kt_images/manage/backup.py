@@ -1,7 +1,7 @@
-"""`python3 -m kt_images.manage.backup`: write all images and files to one archive, beside the running service.
+"""`python3 -m kt_images.manage.backup`: write all images and files to one archive, while the service runs.
 
-The rows are those of one moment. Their files are immutable, and none is removed before the backup ends, so what is
-replaced or deleted meanwhile is in the archive as it was. Each file's SHA-256 is compared with its row's on the way.
+The rows are those of one moment. Their objects are immutable, and none is removed before the backup ends: an attachment
+that is replaced or deleted meanwhile is in the archive as it was. Each object's SHA-256 is compared with its row's.
 """
 
 import os
@@ -16,8 +16,9 @@ from kt_images.database import embedded
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
 from kt_images.errors import DamagedStoreError
+from kt_images.files.disk import Disk
 from kt_images.files.store import Store
-from kt_images.manage import archive, command
+from kt_images.manage import archive, command, containers
 from kt_images.manage.progress import Progress
 from kt_images.models import Attachment, Image
 from kt_images.pairing import pair
@@ -26,16 +27,16 @@ IMAGES_STEP, FILES_STEP = 1000, 100
 
 
 def main() -> None:
-    """Back up; exit with 1 and a sentence, and without an archive, when something cannot be read."""
+    """Back up. When something cannot be read, exit with 1 and a sentence, and leave no archive."""
     parser = command.parser("backup", __doc__)
-    parser.add_argument("archive", help="the tar file to write, which must not be there yet; - is stdout")
+    parser.add_argument("archive", help="the tar file to write, which must not exist yet; - for standard output")
     arguments = parser.parse_args()
     command.run(_run(command.settings(arguments), arguments.archive))
 
 
 async def _run(settings: Settings, place: str) -> int:
-    store = Store(settings.uploads_dir)
-    store.check()
+    store = Disk(settings.uploads_dir)
+    await store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn, _output(place) as file:
         async with Pool(dsn, 1, command.LIMITS) as pool:
             await pair(pool, store)
@@ -56,7 +57,7 @@ async def _write(snapshot: Snapshot, store: Store, writer: archive.Writer) -> di
     with Progress("files", count.attachments) as progress:
         async for attachments in snapshot.attachments(FILES_STEP):
             for attachment in attachments:
-                _write_file(store, writer, attachment)
+                await _write_object(store, writer, attachment)
                 totals["bytes"] += attachment.size
                 progress.advance(1)
             writer.rows(archive.ATTACHMENTS, (attachment.model_dump(mode="json") for attachment in attachments))
@@ -65,25 +66,26 @@ async def _write(snapshot: Snapshot, store: Store, writer: archive.Writer) -> di
     return totals
 
 
-def _write_file(store: Store, writer: archive.Writer, attachment: Attachment) -> None:
+async def _write_object(store: Store, writer: archive.Writer, attachment: Attachment) -> None:
+    key, size = attachment.object_key, attachment.size
     try:
-        with store.open_object(attachment.object_key, attachment.size) as file:
-            is_whole = writer.file(attachment.object_key, attachment.size, file) == attachment.sha256
+        async with store.content(key, size) as content:
+            is_intact = await writer.object(key, size, content) == attachment.sha256
     except DamagedStoreError:
-        is_whole = False
-    if not is_whole:
-        key = attachment.object_key
-        raise DamagedStoreError(f"The file {key} is not what its row says; kt_images.manage.check tells more")
+        is_intact = False
+    if not is_intact:
+        raise DamagedStoreError(f"The object {key} does not match its row; python3 -m kt_images.manage.check finds all")
 
 
 @contextmanager
 def _output(place: str) -> Iterator[IO[bytes]]:
-    """Open the archive; what is not written to its end does not stay."""
+    """Open the archive; remove it if it is not completed."""
     if place == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     path = Path(place)
+    containers.refuse_lost_path(path)
     with path.open("xb") as file:
         try:
             yield file

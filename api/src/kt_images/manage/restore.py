@@ -1,8 +1,8 @@
-"""`python3 -m kt_images.manage.restore`: fill an empty database and its store from the archive of a backup.
+"""`python3 -m kt_images.manage.restore`: fill an empty database and its store from a backup's archive.
 
-The database needs its schema and holds no image. The images keep their ids. All files are in their places, compared
-with their SHA-256, before the one transaction with all rows is committed: until then nothing of it is to be seen, and
-what fails leaves nothing behind but files that no row names.
+The database needs its schema and must hold no image; images keep their ids. All objects are stored, and compared with
+their SHA-256, before the one transaction with all rows is committed. Until then nothing of it is visible, and a failed
+restore leaves nothing behind but orphans, which the collector removes.
 """
 
 import sys
@@ -13,11 +13,13 @@ from typing import IO
 import pydantic
 
 from kt_images.base_settings import Settings
-from kt_images.database import attachments, embedded, images
+from kt_images.database import attachments, embedded, images, orphans
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError
 from kt_images.fields import MAX_ID
+from kt_images.files.disk import Disk
+from kt_images.files.keys import object_key
 from kt_images.files.store import Received, Store
 from kt_images.manage import archive, command
 from kt_images.manage.archive import ArchiveError
@@ -26,9 +28,9 @@ from kt_images.pairing import pair
 
 
 def main() -> None:
-    """Restore; exit with 1 and a sentence when nothing was restored."""
+    """Restore everything, or exit with 1 and a sentence, and nothing restored."""
     parser = command.parser("restore", __doc__)
-    parser.add_argument("archive", help="the tar file that a backup wrote; - is stdin")
+    parser.add_argument("archive", help="the tar file that a backup wrote; - for standard input")
     arguments = parser.parse_args()
     command.run(_run(command.settings(arguments), arguments.archive))
 
@@ -40,43 +42,50 @@ def _input(place: str) -> IO[bytes]:
 async def _run(settings: Settings, place: str) -> int:
     with _input(place) as file, embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         command.become_owner(settings)
-        async with Pool(dsn, 1, command.LIMITS) as pool:
-            store = Store(settings.uploads_dir)
-            store.open()
+        async with Pool(dsn, 2, command.LIMITS) as pool:
+            store = Disk(settings.uploads_dir)
+            await store.open()
             await pair(pool, store)
             async with pool.transaction() as connection:
-                if not await images.are_none(connection):
-                    raise InvalidRequestError("The database holds images; only an empty one can be restored to")
-                await attachments.prevent_removal(connection)
-                totals = await _Restoration(connection, store).take(file)
+                if not await images.is_empty(connection):
+                    raise InvalidRequestError("The database holds images; a backup is restored to an empty one only")
+                await orphans.prevent_removal(connection)
+                totals = await _Restoration(pool, connection, store).take(file)
     print("{images:,} images, {attachments:,} files, {bytes:,} bytes".format_map(totals))
     return 0
 
 
 class _Restoration:
-    """What was restored so far: the rows into an open transaction, the files into the store."""
+    """Puts objects into the store and their rows into an open transaction.
 
-    def __init__(self, connection: Connection, store: Store) -> None:
-        self._connection, self._store = connection, store
+    Until that is committed the objects are orphans, by another connection, so that a failed restore leaves no others.
+    """
+
+    def __init__(self, pool: Pool, connection: Connection, store: Store) -> None:
+        self._pool, self._connection, self._store = pool, connection, store
         self._totals = {"images": 0, "attachments": 0, "bytes": 0}
         self._highest = 0
-        self._files: dict[str, Received] = {}  # whose rows have not come yet
+        self._files: dict[str, Received] = {}  # whose rows are still to come
 
     async def take(self, file: IO[bytes]) -> dict[str, int]:
-        """Restore all; return how much there was. Raises ArchiveError."""
+        """Restore everything; return the totals. Raises ArchiveError."""
         try:
             for name, content in archive.members(file):
                 if name.startswith(archive.OBJECTS):
-                    await self._file(name.removeprefix(archive.OBJECTS), content)
+                    await self._object(name.removeprefix(archive.OBJECTS), content)
                 else:
                     await self._rows(name, archive.rows(content))
         except (pydantic.ValidationError, InvalidRequestError) as error:
-            raise ArchiveError("The archive is damaged: its rows or names are not a backup's") from error
+            raise ArchiveError("The archive is damaged: its rows are not those of a backup") from error
         return self._totals
 
-    async def _file(self, key: str, content: IO[bytes]) -> None:
+    async def _object(self, key: str, content: IO[bytes]) -> None:
+        if object_key(key) != key:
+            raise ArchiveError("The archive is damaged: it holds an object under a name that no store gives")
         async with self._store.receive(_pieces(content), MAX_ID) as received:
-            await self._store.take_back(received, key)
+            await orphans.expect(self._pool, [key])
+            # Its type is in its row, which comes later and is what downloads are answered by.
+            await self._store.keep(received, key, "application/octet-stream")
             self._files[key] = received
 
     async def _rows(self, name: str, rows: list[dict[str, object]]) -> None:
@@ -91,8 +100,8 @@ class _Restoration:
             (totals,) = rows
             last = totals.pop("last_image_id", None)
             if totals != self._totals or type(last) is not int or not self._highest <= last <= MAX_ID:
-                raise ArchiveError("The archive is damaged: it holds more or less than its totals say")
-            await images.go_on_after(self._connection, last)
+                raise ArchiveError("The archive is damaged: its content does not match its totals")
+            await images.continue_after(self._connection, last)
         else:
             raise ArchiveError
 
@@ -100,9 +109,10 @@ class _Restoration:
         for row in rows:
             received = self._files.pop(row.object_key, None)
             if not received or (received.size, received.sha256) != (row.size, row.sha256):
-                raise ArchiveError(f"The archive is damaged: the file {row.object_key} is not what its row says")
+                raise ArchiveError(f"The archive is damaged: the object {row.object_key} does not match its row")
             self._totals["bytes"] += row.size
         self._files.clear()
+        await orphans.adopt(self._connection, [row.object_key for row in rows])
         await attachments.restore(self._connection, rows)
         self._totals["attachments"] += len(rows)
 

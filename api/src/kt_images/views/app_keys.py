@@ -9,10 +9,13 @@ from kt_images.database.database import Database
 from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
+from kt_images.uploads import Uploads
 
 SETTINGS = web.AppKey("settings", Settings)
 DATABASE = web.AppKey("database", Database)
 STREAMS = web.AppKey("streams", asyncio.Semaphore)
 PICTURES = web.AppKey("pictures", Pictures)
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)
-STORE = web.AppKey("store", Store)
+# Not `Store`: a key's type must be a class.
+STORE: web.AppKey[Store] = web.AppKey("store")
+UPLOADS = web.AppKey("uploads", Uploads)

@@ -8,7 +8,6 @@ from aiohttp_pydantic.oas.typing import r200, r204, r302, r404, r408, r413, r415
 from pydantic import Field
 from yarl import URL
 
-from kt_images import uploads
 from kt_images.database import attachments, images
 from kt_images.fields import Filename, ImageId, Sha256
 from kt_images.http.forms import Form
@@ -74,12 +73,7 @@ class AttachmentView(View):
             415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF or BMP picture.
             507: The disk is full.
         """
-        await images.read(self.db, image_id)
-        form = Form(self.request, self.settings)
-        async with self.store.receive(form.file(), self.settings.max_upload_size) as received:
-            form.check_digests(received.sha256)
-            picture = await self.pictures.inspect(received.path)
-            stored = await uploads.attach(self.db, self.store, received, picture, image_id, filename)
+        stored = await self.uploads.attach(Form(self.request, self.settings), image_id, filename)
         return web.Response(text=f"{stored.filename} sized of {stored.size} successfully stored")
 
     @call("delete_attachment")

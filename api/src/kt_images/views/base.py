@@ -17,9 +17,9 @@ from kt_images.base_settings import Settings
 from kt_images.database.database import Pools
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError, StalledError, UnsupportedMediaTypeError
-from kt_images.files.pictures import Pictures
 from kt_images.files.store import Store
 from kt_images.http.validation import ValidationFailedError, detail
+from kt_images.uploads import Uploads
 from kt_images.views import app_keys
 
 JSON = "application/json"
@@ -80,8 +80,8 @@ class View(PydanticView):
         return self.request.app[app_keys.STORE]
 
     @property
-    def pictures(self) -> Pictures:
-        return self.request.app[app_keys.PICTURES]
+    def uploads(self) -> Uploads:
+        return self.request.app[app_keys.UPLOADS]
 
     async def _iter(self) -> web.StreamResponse:
         if self.request.method not in self.allowed_methods:

@@ -70,7 +70,7 @@ class Document(OpenApiSpec3):
         package = metadata.metadata("kt-images")
         spec["openapi"] = "3.1.0"
         spec["info"] = {"title": package["Name"], "version": package["Version"], "description": package["Summary"]}
-        spec["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
+        spec["info"]["license"] = {"name": package["License-Expression"], "identifier": package["License-Expression"]}
         spec["servers"] = [{"url": "/"}]
         spec["security"] = []  # no call needs a key
         # In a fixed order: the generator's changes from run to run.

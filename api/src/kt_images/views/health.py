@@ -60,7 +60,7 @@ class ReadyView(View):
         except (KtImagesError, TimeoutError):
             unreachable.append("database")
         try:
-            await asyncio.to_thread(self.store.check)
+            await self.store.check()
         except UnavailableError:
             unreachable.append("store")
         if unreachable:

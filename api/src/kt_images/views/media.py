@@ -1,11 +1,11 @@
 """/media/{image_id}/{filename}: the bytes of an attachment."""
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPMethod, HTTPStatus
-from io import BytesIO
-from typing import Annotated, BinaryIO, Union
+from typing import Annotated, Union
 
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r416
@@ -15,6 +15,7 @@ from kt_images.database import attachments
 from kt_images.errors import DamagedStoreError
 from kt_images.fields import ImageId, Omittable
 from kt_images.files import thumbnails
+from kt_images.files.store import Content, OnDisk
 from kt_images.http import digests
 from kt_images.http.conditions import client_has, wanted_part
 from kt_images.http.sockets import break_when_stalled, send_file
@@ -35,8 +36,8 @@ Width = Annotated[
 
 
 @dataclass(frozen=True)
-class Content:
-    """What to send: an object of the store, by its key, or bytes in memory."""
+class Representation:
+    """What to send: an object of the store, by its key, or a thumbnail's bytes."""
 
     content_type: str
     size: int
@@ -71,7 +72,7 @@ class MediaView(View):
         except DamagedStoreError:
             latest = await attachments.read(self.db, image_id, filename)
             if latest.object_key == attachment.object_key:
-                await asyncio.to_thread(self.store.check)  # an unreachable store is not a damaged one
+                await self.store.check()  # an unreachable store is not a damaged one
                 raise
             return await self._answer(latest, widest)  # it was replaced after the first look
 
@@ -100,26 +101,26 @@ class MediaView(View):
             # The proxy in front sends the bytes, and handles ranges.
             return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.source})
         part = wanted_part(self.request, content.sha256, content.size)
-        with await self._open(content) as file:
+        async with self._open(content, part) as body:
             break_when_stalled(self.request, self.settings.send_timeout)
-            return await _send(self.request, file, content.size, part, headers)
+            return await _send(self.request, body, content.size, part, headers)
 
-    async def _content(self, attachment: Attachment, widest: int | None) -> Content:
+    async def _content(self, attachment: Attachment, widest: int | None) -> Representation:
         if widest is None or attachment.width <= widest:
-            return Content(attachment.content_type, attachment.size, attachment.sha256, attachment.object_key)
+            return Representation(attachment.content_type, attachment.size, attachment.sha256, attachment.object_key)
         small = await self.request.app[app_keys.THUMBNAILS].get(attachment, widest)
-        return Content(thumbnails.CONTENT_TYPE, len(small), sha256(small).hexdigest(), small)
+        return Representation(thumbnails.CONTENT_TYPE, len(small), sha256(small).hexdigest(), small)
 
-    async def _open(self, content: Content) -> BinaryIO:
+    def _open(self, content: Representation, part: range | None) -> AbstractAsyncContextManager[Content]:
         if isinstance(content.source, bytes):
-            return BytesIO(content.source)
-        return await asyncio.to_thread(self.store.open_object, content.source, content.size)
+            return nullcontext(_at_once(content.source[part.start : part.stop] if part else content.source))
+        return self.store.content(content.source, content.size, part)
 
 
 async def _send(
-    request: web.Request, file: BinaryIO, size: int, part: range | None, headers: dict[str, str]
+    request: web.Request, body: Content, size: int, part: range | None, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Send the file, or part of it."""
+    """Send the body, which is all of `size` bytes or a part of them."""
     response = web.StreamResponse(headers=headers)
     if part:
         response.set_status(HTTPStatus.PARTIAL_CONTENT)
@@ -127,9 +128,15 @@ async def _send(
     sent = part or range(size)
     response.content_length = len(sent)
     await response.prepare(request)
-    if request.method != HTTPMethod.HEAD:
-        if isinstance(file, BytesIO):
-            await response.write(file.getvalue()[sent.start : sent.stop])
-        else:
-            await send_file(request, response, file, sent)
+    if request.method == HTTPMethod.HEAD:
+        return response
+    if isinstance(body, OnDisk) and not request.secure:  # with TLS, aiohttp has to encrypt the bytes
+        await send_file(request, body.fileno(), sent)
+        return response
+    async for received in body:
+        await response.write(received)
     return response
+
+
+async def _at_once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

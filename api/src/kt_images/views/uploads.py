@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
+from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r201, r408, r409, r413, r415, r507
 from pydantic import Field, TypeAdapter, ValidationError
 
-from kt_images import uploads
+from kt_images.base_settings import Settings
 from kt_images.errors import InvalidRequestError
 from kt_images.fields import Tags
 from kt_images.http.forms import Form
@@ -16,6 +17,24 @@ from kt_images.views.call import FILE, call
 
 TAGS = "tags"
 TAGS_FIELD = TypeAdapter(Tags).json_schema() | {"description": "The image's tags, each in a part of its own."}
+
+
+class ImageForm(Form):
+    """A form whose file and tags make a new image."""
+
+    def __init__(self, request: web.Request, settings: Settings) -> None:
+        super().__init__(request, settings, texts=[TAGS])
+
+    def image(self) -> NewImage:
+        """Return the new image, once `file()` is read to its end. Raises InvalidRequestError."""
+        if self.filename is None:
+            raise InvalidRequestError(
+                "The form's field image has no file name; send one, as in curl -F image=@photo.jpg"
+            )
+        try:
+            return NewImage.model_validate({"filename": self.filename, "tags": self.texts[TAGS]})
+        except ValidationError as error:
+            raise ValidationFailedError.of(error, "body") from None
 
 
 class UploadView(View):
@@ -49,21 +68,7 @@ class UploadView(View):
             415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF or BMP picture.
             507: The disk is full.
         """
-        form = Form(self.request, self.settings, texts=[TAGS])
-        async with self.store.receive(form.file(), self.settings.max_upload_size) as received:
-            new = _new_image(form)
-            form.check_digests(received.sha256)
-            picture = await self.pictures.inspect(received.path)
-            image, is_new = await uploads.create(self.db, self.store, received, picture, new, on_duplicate)
+        image, is_new = await self.uploads.create(ImageForm(self.request, self.settings), on_duplicate)
         if not is_new:
             return json_answer(image)
         return json_answer(image, status=201, Location=f"/images/{image.image_id}")
-
-
-def _new_image(form: Form) -> NewImage:
-    if form.filename is None:
-        raise InvalidRequestError("The form's field image has no file name; send one, as in curl -F image=@photo.jpg")
-    try:
-        return NewImage.model_validate({"filename": form.filename, "tags": form.texts[TAGS]})
-    except ValidationError as error:
-        raise ValidationFailedError.of(error, "body") from None

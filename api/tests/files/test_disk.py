@@ -13,8 +13,8 @@ from aiohttp.test_utils import TestServer
 
 from kt_images.application import create_app
 from kt_images.database import stores
-from kt_images.errors import OtherStoreError, UnavailableError
-from kt_images.files.store import Store
+from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError
+from kt_images.files.disk import Disk
 from pictures import JPEG, drawn
 from stored import stored_files
 
@@ -74,16 +74,39 @@ async def test_two_processes_that_start_at_once_agree_on_the_store(settings):
     await asyncio.gather(*(app.close() for app in apps))
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+async def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)  # what a read-only disk answers, to root too
     with pytest.raises(UnavailableError):
-        Store(tmp_path).open()
+        await Disk(tmp_path).open()
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+async def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError):
-        Store(tmp_path / "file" / "x").open()
+        await Disk(tmp_path / "file" / "x").open()
+
+
+@pytest.mark.parametrize("planted", ["symlink", "fifo", "folder"])
+async def test_what_is_no_regular_file_is_never_opened(tmp_path, planted):
+    store, key = Disk(tmp_path), "001/1-x.png"
+    place = tmp_path / "objects" / key
+    place.parent.mkdir(parents=True)
+    {"symlink": lambda: place.symlink_to("/etc/passwd"), "fifo": lambda: os.mkfifo(place), "folder": place.mkdir}[
+        planted
+    ]()
+    with pytest.raises(DamagedStoreError):
+        async with store.content(key):
+            pass
+
+
+async def test_a_file_that_shrinks_while_it_is_read_is_damaged(tmp_path):
+    place = tmp_path / "objects" / "a"
+    place.parent.mkdir()
+    place.write_bytes(bytes(3 * 2**20))
+    with pytest.raises(DamagedStoreError):
+        async with Disk(tmp_path).content("a") as content:
+            async for _ in content:
+                os.truncate(place, 2**20 + 1)
 
 
 @pytest.mark.parametrize("loss", ["gone", "another"])
@@ -91,12 +114,16 @@ async def test_a_store_that_is_lost_is_told_and_takes_nothing_until_it_is_back(i
     assert (await image.get("/readyz")).status == 200
     settings.uploads_dir.rename(tmp_path / "elsewhere")
     if loss == "another":
-        Store(settings.uploads_dir).open()
-        Store(settings.uploads_dir).enter(Store(settings.uploads_dir).claim())
+        other = Disk(settings.uploads_dir)
+        await other.open()
+        await other.enter(await other.claim())
     ready = await image.get("/readyz")
     assert (ready.status, await ready.json()) == (503, {"error": "Not reachable: store"})
     answer = await image.post("/images/1/attachment/a", data=form())
-    assert (answer.status, await answer.json()) == (503, {"error": "The store cannot be reached"})
+    assert (answer.status, await answer.json()) == (
+        503,
+        {"error": "The store cannot be reached; please try again later"},
+    )
     assert (await image.get("/images/1")).status == 200
     if loss == "another":
         assert stored_files(settings) == []
@@ -130,7 +157,7 @@ def failing(monkeypatch, call, number, code, short=False):
     ("call", "number", "code", "status"),
     [
         ("write", 1, errno.ENOSPC, 507), ("write", 1, errno.EDQUOT, 507), ("write", 1, errno.EIO, 500), ("open", 1, errno.ENOSPC, 507),
-        ("open", 1, errno.EROFS, 503), ("open", 1, errno.EMFILE, 500), ("fsync", 1, errno.EIO, 500), ("fsync", 1, errno.ENOSPC, 507),
+        ("open", 1, errno.EROFS, 503), ("open", 1, errno.EMFILE, 503), ("fsync", 1, errno.EIO, 500), ("fsync", 1, errno.ENOSPC, 507),
         ("rename", 1, errno.EIO, 500), ("rename", 1, errno.ENOSPC, 507), ("mkdir", 1, errno.ENOSPC, 507),
     ],
 )  # fmt: skip

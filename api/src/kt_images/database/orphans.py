@@ -1,0 +1,73 @@
+"""Orphans: objects in the store that no attachment names, or not yet.
+
+A key is entered before its object is stored, and leaves in the transaction that writes its row; deleting or replacing a
+row enters its key again, by a trigger. So an object without a row is always found here, whichever process crashed when.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Collection
+
+from kt_images.database.connection import Connection, Queryable
+from kt_images.database.pool import Pool
+
+EXPECT = """
+    insert into orphans (object_key) select unnest(%(keys)s::text[])
+    on conflict (object_key) do update set since = now()
+"""
+
+ADOPT = "delete from orphans where object_key = any(%(keys)s)"
+
+# In one statement, and so at one moment: a key moves between the two tables in one transaction.
+UNREFERENCED = """
+    select key, exists (select from orphans where object_key = key) as is_entered
+    from unnest(%(keys)s::text[]) as key
+    where not exists (select from attachments where object_key = key)
+"""
+
+# Skips those whose rows are being written at this moment, and those that another service removes.
+TAKE = """
+    select object_key from orphans
+    where since < now() - make_interval(secs => %(grace)s)
+    limit %(limit)s
+    for update skip locked
+"""
+
+# A collector needs it exclusively; backups and restores share it from start to end.
+LOCK_REMOVAL = "select pg_try_advisory_xact_lock(5046820212) as locked"
+PREVENT_REMOVAL = "select pg_advisory_xact_lock_shared(5046820212)"
+
+
+async def expect(db: Queryable, keys: Collection[str]) -> None:
+    """Enter the keys of objects that are about to be stored, or were found without a row."""
+    await db.query(EXPECT, {"keys": list(keys)})
+
+
+async def adopt(connection: Connection, keys: Collection[str]) -> None:
+    """Take the keys away in the transaction that writes their rows."""
+    await connection.query(ADOPT, {"keys": list(keys)})
+
+
+async def unreferenced(db: Queryable, keys: Collection[str]) -> dict[str, bool]:
+    """Return those of the keys that no attachment names, each with whether it is entered here."""
+    rows = await db.query(UNREFERENCED, {"keys": list(keys)}) if keys else []
+    return {row.key: row.is_entered for row in rows}
+
+
+@contextlib.asynccontextmanager
+async def taken(pool: Pool, grace: float, limit: int) -> AsyncIterator[list[str]]:
+    """Give up to `limit` keys entered more than `grace` seconds ago, whose objects are to be removed meanwhile.
+
+    At the end they leave the table; after a failure they stay in it. None are given while a backup or a restore runs.
+    """
+    async with pool.transaction() as connection:
+        keys: list[str] = []
+        if (await connection.query(LOCK_REMOVAL))[0].locked:
+            keys = [row.object_key for row in await connection.query(TAKE, {"grace": grace, "limit": limit})]
+        yield keys
+        if keys:
+            await adopt(connection, keys)
+
+
+async def prevent_removal(connection: Connection) -> None:
+    """Keep all objects where they are until the end of the transaction."""
+    await connection.query(PREVENT_REMOVAL)

@@ -1,0 +1,202 @@
+"""The store on a local disk.
+
+    store.json     the store's id, which tells it from others
+    objects/       what is kept: a folder of at most a thousandth of all objects each
+    incoming/      uploads on their way in
+
+All lie on one file system: an upload becomes an object by a rename. A key is all that is ever joined to a path.
+"""
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import stat
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
+from kt_images.files.incoming import Incoming
+from kt_images.files.store import Listed, Received
+from kt_images.files.threads import in_thread
+from kt_images.files.translation import EXHAUSTED, translate
+
+# Read by a thread in one go.
+PIECE = 2**20
+# Listed by a thread in one go: enough to be worth the switch.
+STEP = 250
+
+
+class DiskContent:
+    """An open file, or a part of it."""
+
+    def __init__(self, file: io.FileIO, part: range) -> None:
+        self._file, self._part = file, part
+
+    def fileno(self) -> int:
+        """Return the descriptor, for sendfile."""
+        return self._file.fileno()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(self._part.start, self._part.stop, PIECE):
+            size = min(PIECE, self._part.stop - start)
+            piece = await in_thread(os.pread, self.fileno(), size, start)
+            if len(piece) < size:
+                raise DamagedStoreError
+            yield piece
+
+
+class Disk:
+    """A store in a folder. Its methods are those of `Store`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._marker = root, root / "store.json"
+        self._objects = root / "objects"
+        self._incoming_folder = root / "incoming"
+        self._incoming = Incoming(self._incoming_folder)
+        self._id: str | None = None
+        self._durable: set[Path] = set()  # the objects' folders that are known to outlive a power cut
+
+    async def open(self) -> None:
+        await in_thread(self._open)
+
+    async def claim(self) -> str:
+        return await in_thread(self._claim)
+
+    async def enter(self, store_id: str) -> None:
+        await in_thread(self._enter, store_id)
+
+    async def check(self) -> None:
+        await in_thread(self._check)
+
+    @contextlib.asynccontextmanager
+    async def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AsyncIterator[Received]:
+        await in_thread(self._check)
+        if self._id is None:
+            raise UnavailableError
+        async with self._incoming.receive(pieces, max_size) as received:
+            yield received
+
+    async def keep(self, received: Received, key: str, content_type: str) -> None:  # noqa: ARG002 (a disk keeps bytes)
+        await in_thread(self._keep, received.path, self._objects / key)
+
+    @contextlib.asynccontextmanager
+    async def content(self, key: str, size: int | None = None, part: range | None = None) -> AsyncIterator[DiskContent]:
+        with await in_thread(_open_file, self._objects / key, size) as file:
+            yield DiskContent(file, part or range(os.fstat(file.fileno()).st_size))
+
+    @contextlib.asynccontextmanager
+    async def local_file(self, key: str, size: int) -> AsyncIterator[BinaryIO]:
+        with io.BufferedReader(await in_thread(_open_file, self._objects / key, size)) as file:
+            yield file
+
+    async def remove(self, keys: Iterable[str]) -> None:
+        await in_thread(self._remove, list(keys))
+
+    async def walk(self) -> AsyncIterator[list[Listed]]:
+        found = self._walk()
+        while step := await in_thread(list, itertools.islice(found, STEP)):
+            yield step
+
+    async def sweep(self, before: float) -> list[str]:
+        return await self._incoming.sweep(before)
+
+    def _open(self) -> None:
+        with translated_errors(translate):
+            self._root.mkdir(parents=True, exist_ok=True)
+        self._check()
+
+    def _claim(self) -> str:
+        with translated_errors(translate):
+            if not self._marker.exists():
+                draft = self._root / uuid.uuid4().hex
+                with draft.open("x") as file:
+                    json.dump({"store_id": str(uuid.uuid4())}, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                with contextlib.suppress(FileExistsError):  # another process was faster
+                    os.link(draft, self._marker)
+                draft.unlink()
+                _sync_folder(self._root)
+            return self._found_id()
+
+    def _enter(self, store_id: str) -> None:
+        with translated_errors(translate):
+            if not self._marker.exists() or self._found_id() != store_id:
+                raise OtherStoreError
+            for folder in (self._objects, self._incoming_folder):
+                folder.mkdir(exist_ok=True)
+            _sync_folder(self._root)
+        self._id = store_id
+
+    def _check(self) -> None:
+        with translated_errors(translate):
+            is_other = self._id is not None and self._found_id() != self._id
+        if is_other or not os.access(self._root if self._id is None else self._incoming_folder, os.W_OK):
+            raise UnavailableError("The store cannot be reached; please try again later")
+
+    def _found_id(self) -> str:
+        try:
+            return str(json.loads(self._marker.read_bytes())["store_id"])
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+    def _keep(self, source: Path, target: Path) -> None:
+        with translated_errors(translate):
+            if target.parent not in self._durable or not target.parent.exists():
+                target.parent.mkdir(exist_ok=True)
+                # Also when it was there: whoever made it may have crashed before this.
+                _sync_folder(target.parent.parent)
+                self._durable.add(target.parent)
+            source.rename(target)
+            _sync_folder(target.parent)
+
+    def _remove(self, keys: list[str]) -> None:
+        with translated_errors(translate):
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError):
+                    (self._objects / key).unlink()
+
+    def _walk(self) -> Iterator[Listed]:
+        for entry in _entries(self._objects):
+            if entry.is_dir(follow_symlinks=False):
+                for below in _entries(Path(entry.path)):
+                    yield from _listed(below, f"{entry.name}/{below.name}")
+            else:
+                yield from _listed(entry, entry.name)
+
+
+def _open_file(path: Path, size: int | None) -> io.FileIO:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise (translate(error) if error.errno in EXHAUSTED else None) or DamagedStoreError from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or size not in {None, found.st_size}:
+        os.close(descriptor)
+        raise DamagedStoreError
+    return io.FileIO(descriptor)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from sorted(entries, key=lambda entry: os.fsencode(entry.name))
+
+
+def _listed(entry: os.DirEntry[str], key: str) -> Iterator[Listed]:
+    # Gone since its folder was read.
+    with contextlib.suppress(FileNotFoundError):
+        found = entry.stat(follow_symlinks=False)
+        # A rename leaves the time of the last write: an object may be younger than its bytes.
+        yield Listed(key, found.st_size, max(found.st_mtime, found.st_ctime))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
