@@ -10,10 +10,11 @@ from aiohttp import web
 from uvloop import new_event_loop
 from yarl import URL
 
-from kt_images.application import IN_FLIGHT, create_app
+from kt_images.application import create_app
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, UnavailableError
+from kt_images.http.in_flight import IN_FLIGHT
 from kt_images.lifecycle import FAILURES
 
 # After the last request in flight: for bytes that are still on their way out.
@@ -53,7 +54,7 @@ async def serve(settings: Settings) -> None:
         await site.stop()
         try:
             async with asyncio.timeout(settings.grace_period):
-                await app[IN_FLIGHT].none()
+                await app[IN_FLIGHT].idle()
         except TimeoutError:
             logging.getLogger(__name__).warning("Some requests did not finish within the grace period")
         for failure in app[FAILURES]:

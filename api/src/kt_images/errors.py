@@ -1,7 +1,7 @@
 """What can go wrong, without HTTP.
 
-Every class here carries a sentence that may be shown to a client: it names no query, no path of the server
-and repeats no input beyond an id. `http/problems.py` is the one place that turns them into statuses.
+The sentence of each error may be shown to a client: it names no query and no path of the server, and repeats no input
+but an id. `http/problems.py` alone turns errors into statuses.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 
 class KtImagesError(Exception):
-    """A failure whose sentence may be shown to whoever asked."""
+    """A failure whose sentence may be shown to clients."""
 
     sentence = "The request failed"
 
@@ -18,15 +18,15 @@ class KtImagesError(Exception):
 
 
 class InvalidRequestError(KtImagesError):
-    """The request cannot be understood, or asks for what is not allowed."""
+    """The request cannot be understood, or is not allowed."""
 
     sentence = "The request cannot be understood"
 
 
 class NotFoundError(KtImagesError):
-    """What was asked for does not exist."""
+    """There is no such image, attachment or URL."""
 
-    sentence = "Nothing is stored here"
+    sentence = "There is nothing at this URL"
 
 
 class ImageNotFoundError(NotFoundError):
@@ -39,37 +39,41 @@ class ImageNotFoundError(NotFoundError):
 class AttachmentNotFoundError(NotFoundError):
     """The image has no attachment of this name."""
 
-    sentence = "The image has no attachment of this name"
+    sentence = "The image has no attachment of this name; /images/{image_id}/attachments lists those it has"
 
 
 class PreconditionFailedError(KtImagesError):
-    """What is stored is another version than the client made its request for."""
+    """The stored file is not the version that the client's request is meant for."""
 
-    sentence = "What is stored is not what If-Match asked for"
+    sentence = "The stored file is not the version that If-Match names; read its ETag again"
 
 
 class UnsatisfiableRangeError(KtImagesError):
-    """The bytes asked for are beyond the end of a file of `size` bytes."""
+    """The requested range starts beyond the end of a file of `size` bytes."""
+
+    sentence = "The range starts beyond the end of the file"
 
     def __init__(self, size: int) -> None:
         self.size = size
-        super().__init__(f"The file has {size} bytes")
+        super().__init__(f"The range starts beyond the end of the file, which has {size} bytes")
 
 
 class DamagedStoreError(KtImagesError):
-    """A file of the store is not what its row says: gone, cut off, or no regular file."""
+    """An object does not match its row: it is missing, truncated, or not a regular file."""
 
     sentence = "The stored file is damaged"
 
 
 class DigestMismatchError(InvalidRequestError):
-    """The bytes that came are not those that the client has a digest of."""
+    """The bytes received do not match the digest sent with them."""
 
-    sentence = "The file's bytes are not those of the digest that was sent with them"
+    sentence = "The file does not match the digest sent with it: it was damaged on its way, or the digest is wrong"
 
 
 class DuplicateError(KtImagesError):
-    """The image `image_id` has the same bytes already."""
+    """The image `image_id` already has the same bytes."""
+
+    sentence = "Image <19> has the same bytes"
 
     def __init__(self, image_id: int) -> None:
         self.image_id = image_id
@@ -77,35 +81,37 @@ class DuplicateError(KtImagesError):
 
 
 class StalledError(KtImagesError):
-    """The client takes too long to send its body."""
+    """The client sends its body too slowly."""
 
-    sentence = "The body did not come in time"
+    sentence = "The body arrived too slowly and was dropped; send the request again"
 
 
 class TooLargeError(KtImagesError):
     """More bytes or more pixels than the settings allow."""
 
+    sentence = "The body is too large"
+
 
 class UnsupportedMediaTypeError(KtImagesError):
     """The body is not of a type that the call takes."""
 
-    sentence = "The body must be a JSON object, sent as application/json"
+    sentence = "Send a JSON object with the header Content-Type: application/json"
 
 
 class UnavailableError(KtImagesError):
-    """The database or the store cannot be reached now, or no connection came free in time."""
+    """The database or the store is unreachable, or no connection became free in time."""
 
     sentence = "The service cannot reach its database now, please try again"
 
 
 class ReadOnlyError(UnavailableError):
-    """The database takes no changes: it is a standby, or was made read-only."""
+    """The database is read-only: a standby, or set so."""
 
     sentence = "The database takes no changes now, please try again"
 
 
 class SchemaError(KtImagesError):
-    """The database's schema is missing or older than this version of the service needs."""
+    """The database's schema is missing, or older than this version of the service needs."""
 
     sentence = (
         "The database's schema is missing or older than this version of the service; run: "
@@ -120,16 +126,16 @@ class NewerSchemaError(SchemaError):
 
 
 class OtherStoreError(KtImagesError):
-    """The folder for the files is not the store that belongs to the database."""
+    """The store is not the one that belongs to the database."""
 
     sentence = (
-        "The folder for the files is not the store of this database: another one is there, or none, as when a disk is "
-        "not mounted. To take it all the same, empty the database's table store"
+        "The folder for the files is not the store of this database: it is empty or another one, as when a disk is not "
+        "mounted. To use it all the same, empty the database's table store"
     )
 
 
 class CommitInDoubtError(UnavailableError):
-    """The connection broke while COMMIT was on its way: it may have happened or not."""
+    """The connection broke during COMMIT: the transaction may be committed or not."""
 
 
 class CollectedError(UnavailableError):
@@ -145,14 +151,14 @@ class TooSlowError(KtImagesError):
 
 
 class DiskFullError(KtImagesError):
-    """The store has no room left."""
+    """The store has no space left."""
 
-    sentence = "The store is full"
+    sentence = "The store is full; nothing was stored"
 
 
 @contextlib.contextmanager
 def translated_errors(translate: Callable[[Exception], KtImagesError | None]) -> Iterator[None]:
-    """Raise what `translate` makes of an exception, and the exception itself where it makes nothing of it.
+    """Raise the error that `translate` returns for an exception, or the exception itself if it returns None.
 
     Each floor has one such function, for the library or the system below it.
     """

@@ -1,26 +1,21 @@
-"""The words everybody shares: images, attachments, totals, errors.
+"""The shapes that everybody shares: images, attachments, selections, totals, errors.
 
-What comes from outside (`NewImage`, `ImageChanges`) is checked and normalised by the types of its fields. What comes
-from PostgreSQL (`Image`, `Attachment`) is taken as it is.
+What clients send (`NewImage`, `ImageChanges`) is checked and normalised by the types of its fields. What PostgreSQL
+gives (`Image`, `Attachment`) is taken as it is.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from kt_images.fields import Filename, Tags
+from kt_images.fields import Filename, Omittable, Tags
 
-# No body has more keys than this by mistake.
-MOST_KEYS_READ = 16
-
-
-def _may_be_left_out(schema: dict[str, Any]) -> None:
-    # None stands for "left out" in the code; a client cannot send null.
-    del schema["default"]
-    schema.update(schema.pop("anyOf")[0])
+# Unknown keys that one answer names.
+MOST_KEYS_NAMED = 16
 
 
 class Image(BaseModel):
@@ -28,60 +23,75 @@ class Image(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    image_id: int = Field(description="The image's id, given by the service.", examples=[19])
-    filename: str = Field(description="The name it was given.", examples=["example.jpg"])
+    image_id: int = Field(
+        description="The image's id, chosen by the service.", examples=[19], json_schema_extra={"format": "int64"}
+    )
+    filename: str = Field(description="The image's name.", examples=["example.jpg"])
     tags: list[str] = Field(
         description="Its tags, in the order in which they were given.", examples=[["example_1", "jpeg", "canon"]]
     )
 
 
 class _Body(BaseModel):
-    """What a client may send: known keys, and values for them."""
+    """What a client may send: known keys, each with a value."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def _few_keys_and_no_nulls(cls, data: Any) -> Any:
-        if isinstance(data, dict) and len(data) > MOST_KEYS_READ:
-            raise PydanticCustomError("keys", "The keys are {names}", {"names": ", ".join(cls.model_fields)})
-        if isinstance(data, dict) and None in data.values():
-            raise PydanticCustomError("null", "Leave a key out instead of giving it the value null")
+    def _only_known_keys_with_values(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            known = {"known": ", ".join(cls.model_fields)}
+            unknown = PydanticCustomError("unknown_key", "There is no such key; this body takes {known}", known)
+            cls._refuse(data.keys() - cls.model_fields.keys(), unknown)
+            null = PydanticCustomError("null", "Give it a value other than null, or leave the key out")
+            cls._refuse([key for key, value in data.items() if value is None], null)
         return data
+
+    @classmethod
+    def _refuse(cls, keys: Iterable[str], error: PydanticCustomError) -> None:
+        if named := sorted(keys)[:MOST_KEYS_NAMED]:
+            details = [InitErrorDetails(type=error, loc=(key,), input=None) for key in named]
+            raise ValidationError.from_exception_data(cls.__name__, details)
 
 
 class NewImage(_Body):
-    """What a client says of an image that is to be stored."""
+    """An image to be stored."""
 
     filename: Filename
-    tags: Tags = Field(default_factory=list, description="At most 64; a repeated tag is kept once.")
+    tags: Tags = Field(default_factory=list, description="At most 64 different tags; a repeated tag is kept once.")
 
 
 class ImageChanges(_Body):
-    """What is to be different; what is left out stays as it is."""
+    """Changes to an image; what is left out stays as it is."""
 
-    filename: Filename | None = Field(None, description="The new name.", json_schema_extra=_may_be_left_out)
-    tags: Tags | None = Field(
-        None, description="Replaces all tags; excludes the other two.", json_schema_extra=_may_be_left_out
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "type": "object",
+                "anyOf": [{"required": ["tags", "add_tags"]}, {"required": ["tags", "remove_tags"]}],
+            }
+        }
     )
-    add_tags: Tags | None = Field(
-        None, description="Tags to add behind those it has.", json_schema_extra=_may_be_left_out
-    )
-    remove_tags: Tags | None = Field(
-        None, description="Tags to take away, where it has them.", json_schema_extra=_may_be_left_out
-    )
+
+    filename: Omittable[Filename] = Field(None, description="The new name.")
+    tags: Omittable[Tags] = Field(None, description="Replaces all tags. Not together with `add_tags` or `remove_tags`.")
+    add_tags: Omittable[Tags] = Field(None, description="Tags to add, behind those that the image has.")
+    remove_tags: Omittable[Tags] = Field(None, description="Tags to remove; those that the image lacks are ignored.")
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
         if self.tags is not None and (self.add_tags is not None or self.remove_tags is not None):
-            raise PydanticCustomError("tags_twice", "tags replaces all tags and excludes add_tags and remove_tags")
+            raise PydanticCustomError(
+                "tags_twice", "tags replaces all tags: send it without add_tags and remove_tags, or only those"
+            )
         if set(self.add_tags or ()) & set(self.remove_tags or ()):
-            raise PydanticCustomError("tags_both", "A tag stands in add_tags and in remove_tags")
+            raise PydanticCustomError("tags_both", "The same tag is in add_tags and in remove_tags; keep it in one")
         return self
 
 
 class OnDuplicate(StrEnum):
-    """What becomes of an upload whose bytes an image has already."""
+    """What to do with an upload whose bytes an image already has."""
 
     CREATE = "create"
     REJECT = "reject"
@@ -89,7 +99,7 @@ class OnDuplicate(StrEnum):
 
 
 class Selection(BaseModel):
-    """Which images are meant: every condition must hold."""
+    """Which images are meant: those that meet every condition."""
 
     tags_all: list[str] = []
     tags_any: list[str] = []
@@ -99,18 +109,18 @@ class Selection(BaseModel):
 
 
 class Totals(BaseModel):
-    """The end of a list, sent only when every image was sent: the proof that it is complete."""
+    """The end of a list, sent only after every image: the proof that the list is complete."""
 
-    totalImages: int = Field(description="How many images the list gave.", ge=0)  # noqa: N815 (the seed's spelling)
-    totalChunks: int = Field(description="In how many chunks.", ge=0)  # noqa: N815 (the seed's spelling)
+    totalImages: int = Field(description="Images in the list.", ge=0)  # noqa: N815 (the seed's spelling)
+    totalChunks: int = Field(description="Chunks in the list.", ge=0)  # noqa: N815 (the seed's spelling)
 
 
 class ImageList(RootModel[list[list[Image] | Totals]]):
-    """Chunks of images in the order of their ids, and the totals at the end."""
+    """Chunks of images in the order of their ids, then the totals."""
 
 
 class Attachment(BaseModel):
-    """A file that is stored for an image: its name, where its bytes are, and what was found in them."""
+    """A row of the table `attachments`: a named file of an image, the key of its object, what its bytes contain."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -125,29 +135,31 @@ class Attachment(BaseModel):
     created_at: datetime | None = None
 
 
-class StoredFile(BaseModel):
-    """A file of an image, as its clients see it."""
+class ImageAttachment(BaseModel):
+    """An attachment of an image, as clients see it."""
 
-    filename: str = Field(description="The name under which it is stored.", examples=["example.jpg"])
-    content_type: str = Field(description="The type found in its bytes.", examples=["image/jpeg"])
-    size: int = Field(description="Its bytes.", examples=[337440])
+    filename: str = Field(description="The attachment's name.", examples=["example.jpg"])
+    content_type: str = Field(description="The media type, determined from its bytes.", examples=["image/jpeg"])
+    size: int = Field(description="Its size in bytes.", examples=[337440], json_schema_extra={"format": "int64"})
     sha256: str = Field(description="The SHA-256 of its bytes, in hexadecimal.")
-    width: int = Field(description="The picture's width in pixels, as it is shown.")
-    height: int = Field(description="The picture's height in pixels, as it is shown.")
+    width: int = Field(description="The width in pixels, as the picture is shown.", examples=[512])
+    height: int = Field(description="The height in pixels, as the picture is shown.", examples=[600])
     created_at: datetime = Field(description="When it was stored.")
-    url: str = Field(description="Where its bytes are.", examples=["/media/1/example.jpg"])
+    url: str = Field(description="Where to download it.", examples=["/media/1/example.jpg"])
 
 
-class StoredFiles(RootModel[list[StoredFile]]):
-    """The files of an image, by their names."""
+class ImageAttachments(RootModel[list[ImageAttachment]]):
+    """The attachments of an image, by filename."""
 
 
 class _OfImage(BaseModel):
-    image_id: int = Field(description="The id of its image.", examples=[19])
+    image_id: int = Field(
+        description="The id of the image that has it.", examples=[19], json_schema_extra={"format": "int64"}
+    )
 
 
-class FoundAttachment(StoredFile, _OfImage):
-    """An attachment of some image."""
+class FoundAttachment(ImageAttachment, _OfImage):
+    """An attachment and the image that has it."""
 
 
 class FoundAttachments(RootModel[list[FoundAttachment]]):
@@ -155,17 +167,15 @@ class FoundAttachments(RootModel[list[FoundAttachment]]):
 
 
 class ErrorDetail(BaseModel):
-    """One field at fault."""
+    """What is wrong with one field."""
 
-    in_: str = Field(alias="in", description="Which part of the request: path, query string, headers or body.")
-    loc: list[str | int] = Field(description="Where in that part.")
+    in_: str = Field(alias="in", description="Where the field is: path, query string, headers or body.")
+    loc: list[str | int] = Field(description="The field's name, and its place within it.")
     msg: str = Field(description="What is wrong with it.")
 
 
 class Error(BaseModel):
-    """The body of every answer that is no success."""
+    """The body of every answer that reports a failure."""
 
     error: str = Field(description="What went wrong, in a sentence.", examples=["Image <22> is not found"])
-    details: list[ErrorDetail] | None = Field(
-        None, description="Each field at fault.", json_schema_extra=_may_be_left_out
-    )
+    details: Omittable[list[ErrorDetail]] = Field(None, description="Each field at fault.")

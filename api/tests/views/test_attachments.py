@@ -126,6 +126,7 @@ async def with_bytes(client, *digests):
 
 async def test_attachments_are_found_by_their_bytes(twins):
     assert await with_bytes(twins, digest(PNG)) == [(1, "B"), (1, "b"), (2, "a")]
+    assert await with_bytes(twins, digest(PNG).upper()) == [(1, "B"), (1, "b"), (2, "a")]
     assert await with_bytes(twins, digest(PNG).upper(), digest(PNG)) == [(1, "B"), (1, "b"), (2, "a")]
     assert await with_bytes(twins, digest(JPEG.read_bytes()), digest(b""), digest(PNG)) == [
         (1, "B"), (1, "b"), (2, "a"), (3, "a")

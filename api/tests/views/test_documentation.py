@@ -60,6 +60,49 @@ def test_every_field_is_described(name):
         assert schema.get("description"), field
 
 
+def test_every_call_has_a_name_that_a_generated_client_can_use():
+    names = [operation["operationId"] for operation in operations().values()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z]+(_[a-z0-9]+)*", name) for name in names)
+
+
+def test_long_descriptions_are_whole():
+    listing = operations()["get /images"]
+    assert listing["summary"] == "List images by ascending image_id, as a stream"
+    assert "a list without them is incomplete" in listing["description"]
+    assert "application/x-ndjson" in listing["description"]
+
+
+def test_limits_of_numbers_are_written_as_json_schema_writes_them():
+    parameters = [one["schema"] for operation in operations().values() for one in operation.get("parameters", [])]
+    assert not any({"ge", "le", "gt", "lt"} & set(schema) for schema in parameters)
+    numbers = [schema for schema in parameters if schema.get("format") == "int64"]
+    assert numbers
+    assert all({"minimum", "maximum"} <= set(schema) for schema in numbers)
+
+
+def test_no_default_is_published_that_a_browser_would_round():
+    for operation in operations().values():
+        for parameter in operation.get("parameters", []):
+            assert parameter["schema"].get("default") in {None, 0, "create"}, parameter["name"]
+
+
+@pytest.mark.parametrize(
+    "example", operations()["patch /images/{image_id}"]["requestBody"]["content"]["application/json"]["examples"].values()
+)  # fmt: skip
+async def test_every_example_of_a_change_can_be_sent_as_it_is(client, example):
+    await client.post("/images", json={"filename": "a.jpg", "tags": ["todo"]})
+    answer = await client.patch("/images/1", json=example["value"])
+    assert answer.status == 200, await answer.text()
+
+
+@pytest.mark.parametrize(
+    "example", operations()["post /images"]["requestBody"]["content"]["application/json"]["examples"].values()
+)
+async def test_every_example_of_a_new_image_can_be_sent_as_it_is(client, example):
+    assert (await client.post("/images", json=example["value"])).status == 201
+
+
 async def test_the_page_loads_only_what_the_service_ships(client):
     page = await client.get("/oas")
     assert (page.status, page.content_type) == (200, "text/html")
@@ -70,4 +113,12 @@ async def test_the_page_loads_only_what_the_service_ships(client):
         answer = await client.get(url)
         assert answer.status == 200, url
         assert await answer.read()
-    assert "'self'" in page.headers["Content-Security-Policy"]
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "img-src 'self' data: blob:" in policy
+
+
+async def test_the_front_door_leads_to_the_page(client):
+    answer = await client.get("/", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (302, "/oas")

@@ -91,7 +91,17 @@ async def test_an_id_that_is_none_is_refused(client, method, image_id):
     answer = await client.request(
         method, f"/images/{image_id}", data=b"{}" if method == "PATCH" else None, headers=JSON
     )
-    assert answer.status in {400, 404}, await answer.text()
+    assert answer.status == (400 if image_id == "%ff" else 404), await answer.text()
+
+
+@pytest.mark.parametrize("image_id", ["abc", "0", "01", "1.5", "9223372036854775808", "{}"])
+@pytest.mark.parametrize(
+    "url", ["/images/{}", "/images/{}/attachments", "/images/{}/attachment/a.png", "/media/{}/a.png"]
+)
+async def test_a_url_with_an_id_that_is_no_number_says_what_an_id_is(client, url, image_id):
+    answer = await client.get(url.replace("{}", image_id))
+    sentence = "There is no such URL: an image's id is a number, digits only, from 1 to 9223372036854775807"
+    assert (answer.status, await answer.json()) == (404, {"error": sentence})
 
 
 @pytest.mark.parametrize(
@@ -259,10 +269,43 @@ async def test_an_error_names_the_field_as_the_client_knows_it(client, body):
     assert not set("([<") & set(answer["error"].split(":")[0])
 
 
-async def test_an_unknown_expectation_is_refused_in_our_words(settings):
+@pytest.mark.parametrize(
+    ("method", "url", "body", "sentence"),
+    [
+        ("GET", "/images?tag=x&tag=", None, "tag: A tag is 1 to 100 characters, without control characters"),
+        ("GET", "/images?limit=x", None, "limit: Give one number, digits only, from 1 to 9223372036854775807"),
+        ("GET", "/images?after=1&after=2", None, "after: Give one number, digits only, from 0 to 9223372036854775807"),
+        ("GET", "/readyz?x=1", None, "x: This call has no such parameter; it takes none"),
+        ("GET", "/attachments", None, "sha256: This is required"),
+        ("GET", "/attachments?" + f"sha256={'0' * 64}&" * 101, None, "sha256: Give at most 100"),
+        ("POST", "/images/upload?on_duplicate=x", None, "on_duplicate: This must be 'create', 'reject' or 'merge_tags'"),
+        ("POST", "/images", {"tags": []}, "filename: This is required"),
+        ("POST", "/images", {"filename": "a", "tag": ["x"]}, "tag: There is no such key; this body takes filename, tags"),
+        ("POST", "/images", {"filename": "a", "tags": "x"}, "tags: This must be a list"),
+        ("POST", "/images", {"filename": "a", "tags": None}, "tags: Give it a value other than null, or leave the key out"),
+        ("PATCH", "/images/1", {"filename": 7}, "filename: This must be a string"),
+        ("PATCH", "/images/1", {"add_tags": ["x"], "remove_tags": ["x"]}, "The same tag is in add_tags and in remove_tags; keep it in one"),
+        ("POST", "/images", [], "The body must be a JSON object in UTF-8"),
+    ],
+)  # fmt: skip
+async def test_an_error_says_which_field_is_at_fault_and_what_it_has_to_be(client, method, url, body, sentence):
+    answer = await client.request(method, url, json=body)
+    assert (answer.status, (await answer.json())["error"]) == (400, sentence)
+
+
+async def test_an_error_keeps_the_place_of_each_fault(client):
+    answer = await client.post("/images", json={"filename": "a", "tags": ["x", "", ""]})
+    msg = "A tag is 1 to 100 characters, without control characters"
+    assert (await answer.json())["details"] == [{"in": "body", "loc": ["tags", n], "msg": msg} for n in (1, 2)]
+    answer = await client.post("/images", json={"filename": "a", "b": 1, "a": 1})
+    assert [detail["loc"] for detail in (await answer.json())["details"]] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("url", [b"/images", b"/nowhere", b"/oas"])
+async def test_an_unknown_expectation_is_refused_in_our_words(settings, url):
     async with raw(settings) as say:
         answer = await say(
-            b"POST /images HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            b"POST " + url + b" HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         )
         welcome = await say(
             b"POST /images HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Type: application/json\r\n"

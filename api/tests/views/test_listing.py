@@ -93,7 +93,9 @@ async def test_a_parameter_that_is_not_in_the_contract_is_refused_by_name(filled
 
 async def test_an_unknown_parameter_is_answered_with_the_known_ones(filled):
     body = await (await filled.get("/images?tagz=red")).json()
-    assert body["error"] == "query string tagz: This call takes tag, tags_all, tags_any, tags_none, after, limit"
+    assert body["error"] == (
+        "tagz: This call has no such parameter; it takes tag, tags_all, tags_any, tags_none, after, limit"
+    )
 
 
 async def test_chunks_hold_the_configured_number_of_images(filled):

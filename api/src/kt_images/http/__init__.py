@@ -1,1 +1,9 @@
-"""What any call needs, whatever it is about: errors as answers, forms, conditions, sockets. No SQL, no files."""
+"""What any call needs, whatever it is about. No database, no files, no views.
+
+problems, validation     errors as answers, and which fields are at fault
+protocol, expect         what happens before any middleware
+in_flight, safety        the requests being answered; headers of every answer
+forms, multipart         uploads
+digests, conditions      headers about the bytes of a file
+sockets                  slow clients, and sendfile
+"""

@@ -1,4 +1,4 @@
-"""What a client asks for of a file that it may have already: RFC 9110, sections 13 (conditions) and 14 (ranges)."""
+"""Conditions and ranges of a request for a file (RFC 9110, sections 13 and 14)."""
 
 from http import HTTPMethod
 
@@ -10,17 +10,17 @@ ANY = "*"
 
 
 def client_has(request: web.Request, etag: str) -> bool:
-    """Tell whether the client has what `etag` stands for: 304. Raises PreconditionFailedError by its If-Match."""
+    """Return whether the client already has the version `etag`. Raises PreconditionFailedError for its If-Match."""
     if request.if_match is not None and not _named(etag, request.if_match, weak=False):
         raise PreconditionFailedError
     return request.if_none_match is not None and _named(etag, request.if_none_match, weak=True)
 
 
 def wanted_part(request: web.Request, etag: str, size: int) -> range | None:
-    """Return the bytes of `size` that the client wants, None for all.
+    """Return which of the `size` bytes the client wants, None for all.
 
-    Several ranges, a range that makes no sense, and one of another version than the client's stand for all. Raises
-    UnsatisfiableRangeError for a range that is all beyond the end.
+    Several ranges, a malformed range, and a range of another version than `etag` mean all bytes. Raises
+    UnsatisfiableRangeError for a range that starts beyond the end.
     """
     if hdrs.RANGE not in request.headers or request.method != HTTPMethod.GET:
         return None

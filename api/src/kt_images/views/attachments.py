@@ -1,4 +1,4 @@
-"""/images/{image_id}/attachments, /images/{image_id}/attachment/{filename}, /attachments: the files of images."""
+"""/images/{image_id}/attachments, /images/{image_id}/attachment/{filename} and /attachments: the files of images."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -11,67 +11,77 @@ from yarl import URL
 from kt_images.database import attachments, images
 from kt_images.fields import Filename, ImageId, Sha256
 from kt_images.http.forms import Form
-from kt_images.models import Attachment, Error, FoundAttachment, FoundAttachments, StoredFile, StoredFiles
+from kt_images.models import Attachment, Error, FoundAttachment, FoundAttachments, ImageAttachment, ImageAttachments
 from kt_images.views.base import View, json_answer
+from kt_images.views.call import FILE, TEXT, call
 
 MOST_DIGESTS = 100
 
-AttachmentName = Annotated[Filename, Field(description="The name under which the file is stored.")]
+AttachmentName = Annotated[Filename, Field(description="The attachment's name.")]
 
 
 class AttachmentsView(View):
-    """All files of an image."""
+    """All attachments of an image."""
 
-    async def get(self, image_id: ImageId, /) -> r200[StoredFiles] | r404[Error]:
-        """List an image's files by their names.
+    group = "Attachments"
+
+    @call("list_attachments")
+    async def get(self, image_id: ImageId, /) -> r200[ImageAttachments] | r404[Error]:
+        """List an image's attachments by filename.
 
         Status Codes:
-            200: The files; none is an empty list.
+            200: The attachments; an empty list if the image has none.
         """
         stored = await attachments.read_all(self.db, image_id)
         if not stored:
             await images.read(self.db, image_id)
-        return json_answer(StoredFiles([StoredFile(**_shown(one)) for one in stored]))
+        return json_answer(ImageAttachments([ImageAttachment(**_shown(one)) for one in stored]))
 
     head = get
 
 
 class AttachmentView(View):
-    """One file of an image."""
+    """One attachment of an image."""
 
+    group = "Attachments"
+
+    @call("find_attachment", answers={302: TEXT})
     async def get(self, image_id: ImageId, filename: AttachmentName, /) -> r302 | r404[Error]:
-        """Find a file.
+        """Find an attachment's bytes.
 
         Status Codes:
-            302: The header Location names where its bytes are.
+            302: The header Location has the URL of the bytes.
         """
         await attachments.read(self.db, image_id, filename)
         raise web.HTTPFound(URL(_media_url(image_id, filename), encoded=True))
 
     head = get
 
+    @call("upload_attachment", form=FILE, answers={200: TEXT})
     async def post(
         self, image_id: ImageId, filename: AttachmentName, /
     ) -> r200 | r404[Error] | r408[Error] | r413[Error] | r415[Error] | r507[Error]:
-        """Store a file, the form's part `image`, in the place of one of the same name.
+        """Store a file as an attachment of an image.
 
-        Its bytes are checked against the SHA-256 of a header Repr-Digest or Content-Digest (RFC 9530), sent with the
-        part or with the request; either way it is that of the file.
+        The file is the form's field `image`; its own file name is ignored. It replaces an attachment of the same name.
+        If the form's part or the request has a header Repr-Digest or Content-Digest (RFC 9530) with a SHA-256, it must
+        be that of the file.
 
         Status Codes:
-            200: It is stored, for good.
-            413: It has more bytes or more pixels than the settings allow.
-            415: It is no picture of a supported type.
+            200: The file is stored and will survive a power cut.
+            413: The file has more bytes or more pixels than the settings allow.
+            415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF or BMP picture.
             507: The disk is full.
         """
         stored = await self.uploads.attach(Form(self.request, self.settings), image_id, filename)
         return web.Response(text=f"{stored.filename} sized of {stored.size} successfully stored")
 
+    @call("delete_attachment")
     async def delete(self, image_id: ImageId, filename: AttachmentName, /) -> r204 | r404[Error]:
-        """Delete a file.
+        """Delete an attachment.
 
         Status Codes:
-            204: It is gone.
+            204: The attachment is deleted.
         """
         await attachments.delete(self.db, image_id, filename)
         return web.Response(status=204)
@@ -80,18 +90,24 @@ class AttachmentView(View):
 class FoundAttachmentsView(View):
     """The attachments of all images."""
 
+    group = "Attachments"
+
+    @call("find_attachments_by_sha256")
     async def get(
         self,
         sha256: list[Sha256] = Field(
-            min_length=1, max_length=MOST_DIGESTS, description="Only attachments with these bytes; repeat it for more."
+            min_length=1,
+            max_length=MOST_DIGESTS,
+            description="Only attachments with these bytes: repeat the parameter, up to 100 times.",
         ),
     ) -> r200[FoundAttachments]:
-        """Find attachments by their bytes.
+        """Find attachments by the SHA-256 of their bytes.
 
-        For clients that ask before they send a file. Of attachments with the same bytes, the first 100 are given.
+        With this call a client learns which files are stored already before it sends any. If more than 100 attachments
+        have the same bytes, the first 100 are listed.
 
         Status Codes:
-            200: The attachments, by image_id and filename; an empty list if there are none.
+            200: The attachments by image_id and filename; an empty list if there are none.
         """
         stored = await attachments.read_by_bytes(self.db, sha256)
         return json_answer(FoundAttachments([FoundAttachment(**_shown(one)) for one in stored]))

@@ -3,13 +3,14 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, ClassVar, get_type_hints
 from urllib.parse import unquote_to_bytes
 
 import pydantic
 from aiohttp import hdrs, web
 from aiohttp_pydantic import PydanticView
+from aiohttp_pydantic.injectors import Group
 from pydantic import BaseModel
 
 from kt_images.base_settings import Settings
@@ -17,31 +18,36 @@ from kt_images.database.database import Pools
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError, StalledError, UnsupportedMediaTypeError
 from kt_images.files.store import Store
-from kt_images.http import problems
+from kt_images.http.validation import ValidationFailedError, detail
 from kt_images.uploads import Uploads
 from kt_images.views import app_keys
 
 JSON = "application/json"
+METHODS = ("get", "head", "post", "patch", "delete")
 
-# How the stock parsing of a request fails on what a client sent: bad UTF-8 or gzip, an unknown charset, a number of
-# thousands of digits, endless nesting, a multipart body without a boundary.
+# How aiohttp and aiohttp-pydantic fail on what a client sent: bad UTF-8 or gzip, an unknown charset, a number of
+# thousands of digits, endless nesting.
 UNREADABLE = (ValueError, LookupError, RecursionError, web.HTTPBadRequest, web.RequestPayloadError)
 
 
 class View(PydanticView):
-    """A resource. A method's signature says what it takes; everything else is refused."""
+    """A resource. Each method is a `call`; its signature says what it takes, and everything else is refused.
 
+    `group` is the heading under which the documentation lists the resource.
+    """
+
+    group: ClassVar[str]
     _parameters: ClassVar[dict[str, list[str]]] = {}
     _json: ClassVar[set[str]] = set()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         cls._parameters, cls._json = dict(cls._parameters), set(cls._json)
-        for method in ("get", "head", "post", "patch", "delete"):
+        for method in METHODS:
             if handler := vars(cls).get(method):
                 taken = inspect.signature(handler).parameters.values()
                 named = [p for p in taken if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
-                bodies = [p for p in named if inspect.isclass(p.annotation) and issubclass(p.annotation, BaseModel)]
-                cls._parameters[method] = [p.name for p in named if p not in bodies]
+                bodies = [p for p in named if _is_a(p.annotation, BaseModel)]
+                cls._parameters[method] = [name for p in named if p not in bodies for name in _query_names(p)]
                 if bodies:
                     cls._json.add(method)
                 setattr(cls, method, _marking_entry(handler))
@@ -64,7 +70,7 @@ class View(PydanticView):
 
     @property
     def reader(self) -> Pools:
-        """The servers to read images and lists from: the replicas, unless the client asks for what the primary has."""
+        """Where images and lists are read: the replicas, or the primary for a client that asks for the newest state."""
         asks_for_newest = "no-cache" in self.request.headers.get(hdrs.CACHE_CONTROL, "").lower()
         database = self.request.app[app_keys.DATABASE]
         return database.primary if asks_for_newest else database.replica
@@ -90,12 +96,12 @@ class View(PydanticView):
             response: web.StreamResponse = await super()._iter()
         except UNREADABLE as error:
             if self.entered:
-                raise  # the same exception out of a handler is a fault of ours
-            raise InvalidRequestError("The body is not a JSON object in UTF-8") from error
+                raise  # out of a handler, the same exception is a fault of the service
+            raise InvalidRequestError("The body must be a JSON object in UTF-8") from error
         return response
 
     async def _receive(self) -> None:
-        """Have the body come in time; aiohttp keeps it for who reads it next."""
+        """Read the body in time; aiohttp keeps it for whoever asks for it next."""
         try:
             async with asyncio.timeout(self.settings.body_timeout):
                 await self.request.read()
@@ -103,23 +109,31 @@ class View(PydanticView):
             raise StalledError from None
 
     def _refuse_bad_query(self, known: list[str]) -> None:
-        url = self.request.rel_url
         try:
             if "%" in self.request.raw_path:
                 unquote_to_bytes(self.request.raw_path).decode()
         except UnicodeDecodeError:
-            raise InvalidRequestError("The URL is not UTF-8") from None
-        if unknown := [name for name in url.query if name not in known]:
-            allowed = f"This call takes {', '.join(known)}" if known else "This call takes no parameters"
-            raise problems.ValidationFailedError([problems.detail("query string", [n], allowed) for n in unknown])
+            raise InvalidRequestError("The URL is not UTF-8 after its percent signs are decoded") from None
+        if unknown := [name for name in self.request.rel_url.query if name not in known]:
+            allowed = f"it takes {', '.join(known)}" if known else "it takes none"
+            msg = f"This call has no such parameter; {allowed}"
+            raise ValidationFailedError([detail("query string", [name], msg) for name in unknown])
 
     async def on_validation_error(self, exception: pydantic.ValidationError, context: str) -> web.StreamResponse:
-        """Refuse arguments that pydantic refuses, in the one error shape."""
-        raise problems.ValidationFailedError.of(exception, context)
+        """Refuse arguments that pydantic refuses, in the one shape of errors."""
+        raise ValidationFailedError.of(exception, context)
+
+
+def _is_a(annotation: Any, kind: type) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, kind)
+
+
+def _query_names(parameter: inspect.Parameter) -> Iterable[str]:
+    return get_type_hints(parameter.annotation) if _is_a(parameter.annotation, Group) else [parameter.name]
 
 
 def _marking_entry(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Note on the view when its arguments are parsed and `handler` begins."""
+    """Note on the view that its arguments are parsed and `handler` begins."""
 
     @functools.wraps(handler)
     async def entering(self: View, *args: Any, **kwargs: Any) -> Any:

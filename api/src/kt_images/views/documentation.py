@@ -1,12 +1,16 @@
-"""/oas: the API's documentation, an OpenAPI 3.1 document and a page that shows it.
+"""/oas/spec and openapi.json: the API as an OpenAPI 3.1 document.
 
-aiohttp-pydantic makes the document out of the views' signatures. What it cannot say (the version of OpenAPI, media
-types, the errors that every call can answer with) is added by `Document`, for `python3 -m aiohttp_pydantic.oas` too.
+aiohttp-pydantic makes the document from the signatures and docstrings of the views. `Document` adds what the views
+declare beside them (see `call.py`) and the errors that any call can answer with.
 """
 
-from functools import cache
+import copy
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from importlib import metadata, resources
+from importlib import metadata
 from typing import Any
 
 from aiohttp import web
@@ -14,157 +18,154 @@ from aiohttp.typedefs import Handler
 from aiohttp_pydantic.oas import pydantic_schema_to_oas, view
 from aiohttp_pydantic.oas.struct import OpenApiSpec3
 
-METHODS = ("get", "post", "patch", "delete")
+from kt_images.http import problems
+from kt_images.views.base import JSON, METHODS, View
+from kt_images.views.call import Call
 
-# Everything from the service itself; the page styles its elements one by one.
-PAGE_POLICY = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'"
-)
-
-# The views' own declarations bring the schema into the document.
-_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-_TEXT = {"text/plain": {"schema": {"type": "string"}}}
-_BYTES = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
-_LINES = {"schema": {"type": "string", "description": "An image on each line, the totals on the last."}}
-
-# The media types that are not application/json.
-CONTENT = {
-    ("/images", "get", "200"): {"application/x-ndjson": _LINES},
-    ("/images/{image_id}/attachment/{filename}", "get", "302"): _TEXT,
-    ("/images/{image_id}/attachment/{filename}", "post", "200"): _TEXT,
-    ("/media/{image_id}/{filename}", "get", "200"): _BYTES,
-    ("/media/{image_id}/{filename}", "get", "206"): _BYTES,
-}
-
-_FILE = {"image": {"type": "string", "format": "binary", "description": "The file."}}
-_TAGS = {"tags": {"type": "array", "items": {"type": "string"}, "description": "The image's tags, each a part."}}
-
-
-def _form(**fields: Any) -> dict[str, Any]:
-    return {"multipart/form-data": {"schema": {"type": "object", "required": ["image"], "properties": fields}}}
-
-
-BODIES = {
-    ("/images/upload", "post"): _form(**_FILE, **_TAGS),
-    ("/images/{image_id}/attachment/{filename}", "post"): _form(**_FILE),
-}
+# HEAD is GET without a body.
+DOCUMENTED = tuple(method for method in METHODS if method != "head")
 
 # Answers that a view need not declare.
 ALWAYS = {
     "400": "The request cannot be understood or is not allowed; the sentence says why.",
-    "500": "The service failed; what happened is in its log.",
-    "503": "The database or the store is not reachable now, or busy.",
+    "500": "The service failed; its log says why.",
+    "503": "The database or the store is unreachable or busy; try again after Retry-After seconds.",
     "504": "The database took longer than the statement timeout.",
 }
 WITH_JSON_BODY = {
-    "408": "The body did not come in time.",
+    "408": "The body arrived too slowly.",
     "413": "The body is too large.",
     "415": "The body is not sent as application/json.",
 }
-DESCRIPTIONS = {"404": "There is no such image or attachment.", "408": "The body did not come in time."}
-
-# How the page groups the calls, by the beginning of their path.
-TAGS = (
-    ("/images/{image_id}/", "Files"),
-    ("/images", "Images"),
-    ("/attachments", "Files"),
-    ("/media", "Files"),
-    ("", "The service"),
-)
+DESCRIPTIONS = {"404": "There is no such image, attachment or URL.", "408": "The body arrived too slowly."}
 
 HEADERS = {
-    "201": {"Location": "The URL of what was made."},
-    "206": {"Content-Range": "Which bytes of how many."},
-    "304": {"ETag": "The version that the client has."},
-    "409": {"Location": "The URL of the image that is in the way."},
+    "201": {"Location": "The URL of the new image."},
+    "206": {"Content-Range": "Which bytes these are, and the size of the file."},
     "302": {"Location": "The URL of the bytes."},
-    "503": {"Retry-After": "Seconds to wait before another try."},
+    "304": {"ETag": "The version that the client has."},
+    "409": {"Location": "The URL of the image that has the same bytes."},
+    "503": {"Retry-After": "Seconds to wait before the next try."},
 }
 
 
+@dataclass(frozen=True)
+class Declaration:
+    """The `group` of a call's view, and the call."""
+
+    group: str
+    call: Call
+
+
 class Document(OpenApiSpec3):
-    """The document, complete whenever it is read: the generator has no hook for its end."""
+    """The document; it is complete whenever its `spec` is read, as the generator has no hook for its end."""
+
+    def __init__(self, declarations: Mapping[tuple[str, str], Declaration]) -> None:
+        super().__init__()
+        self._declarations = declarations
 
     @property
     def spec(self) -> dict[str, Any]:
-        spec: dict[str, Any] = super().spec
+        spec: dict[str, Any] = copy.deepcopy(super().spec)
         package = metadata.metadata("kt-images")
         spec["openapi"] = "3.1.0"
         spec["info"] = {"title": package["Name"], "version": package["Version"], "description": package["Summary"]}
-        for path, item in spec.get("paths", {}).items():
-            # HEAD is GET without a body; and the generator's order of methods changes from run to run.
-            operations = {method: _completed(path, method, item[method]) for method in METHODS if item.get(method)}
-            item.clear()
-            item.update(operations)
-        if schemas := spec.get("components", {}).get("schemas"):
-            in_order = dict(sorted(schemas.items()))
-            schemas.clear()
-            schemas.update(in_order)
+        spec["info"]["license"] = {"name": package["License-Expression"], "identifier": package["License-Expression"]}
+        spec["servers"] = [{"url": "/"}]
+        spec["security"] = []  # no call needs a key
+        # In a fixed order: the generator's changes from run to run.
+        spec["paths"] = {path: self._item(path, item) for path, item in spec.get("paths", {}).items()}
+        if components := spec.get("components"):
+            components["schemas"] = dict(sorted(components["schemas"].items()))
         return spec
 
+    def _item(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
+        return {
+            method: _operation(item[method], self._declarations[path, method])
+            for method in DOCUMENTED
+            if item.get(method)
+        }
 
-def _completed(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
-    summary, _, description = operation.pop("description", operation.get("summary", "")).partition("\n")
-    operation.setdefault("summary", summary.rstrip("."))
-    operation["tags"] = [next(tag for prefix, tag in TAGS if path.startswith(prefix))]
+
+def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str, Any]:
+    """Complete an operation with what its view declares."""
+    call = declaration.call
+    summary, _, description = generated.pop("description", "").partition("\n")
+    operation = {"operationId": call.name, "tags": [declaration.group], "summary": summary.rstrip(".")}
     if description.strip():
         operation["description"] = description.strip()
-    responses = operation["responses"]
-    if body := BODIES.get((path, method)):
-        operation["requestBody"] = {"content": body}
-    elif "requestBody" in operation:
-        _add_errors(responses, WITH_JSON_BODY)
+    operation |= {key: value for key, value in generated.items() if key not in {"tags", "responses"}}
+    errors = ALWAYS
+    if call.form:
+        operation["requestBody"] = {"content": _form(call.form)}
+    elif body := operation.get("requestBody"):
+        errors = ALWAYS | WITH_JSON_BODY
+        body["content"][JSON]["examples"] = {name: {"value": value} for name, value in call.examples.items()}
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
-    _add_errors(responses, ALWAYS)
+    operation["responses"] = _responses(generated["responses"], errors, call)
+    return operation
+
+
+def _form(fields: Mapping[str, Any]) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "properties": dict(fields),
+        "required": [next(iter(fields))],
+        "additionalProperties": False,
+    }
+    return {"multipart/form-data": {"schema": schema}}
+
+
+def _responses(declared: dict[str, Any], errors: dict[str, str], call: Call) -> dict[str, Any]:
+    always = {status: {"description": text} for status, text in errors.items()}
+    responses = dict(sorted((always | declared).items()))
     for status, response in responses.items():
         phrase = DESCRIPTIONS.get(status, HTTPStatus(int(status)).phrase)
-        response["description"] = response.get("description") or phrase
-        content = response.get("content", {}) | CONTENT.get((path, method, status), {})
-        if content:
+        response["description"] = response.get("description") or errors.get(status, phrase)
+        if content := _content(HTTPStatus(int(status)), response.get("content", {}), call):
             response["content"] = content
         if headers := HEADERS.get(status):
             response["headers"] = {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
             }
-    operation["responses"] = dict(sorted(responses.items()))
-    return operation
+    return responses
 
 
-def _add_errors(responses: dict[str, Any], errors: dict[str, str]) -> None:
-    for status, description in errors.items():
-        responses.setdefault(status, {"description": description, "content": _ERROR})
+def _content(status: HTTPStatus, declared: dict[str, Any], call: Call) -> dict[str, Any]:
+    if status < HTTPStatus.BAD_REQUEST:
+        return declared | dict(call.answers.get(status, {}))
+    # The views' own declarations bring the schema into the document.
+    return {JSON: {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": problems.typical(status)}}}
 
 
-def install() -> None:
-    """Have aiohttp-pydantic make OpenAPI 3.1 of ours, wherever it makes a document."""
-    # The translation to OpenAPI 3.0 fails on unions of models, and 3.1 takes pydantic's schemas as they are.
+def install(app: web.Application) -> None:
+    """Make aiohttp-pydantic generate a `Document` of the application, for `python3 -m aiohttp_pydantic.oas` too."""
+    # Its translation to OpenAPI 3.0 fails on unions of models; 3.1 takes pydantic's schemas as they are.
     pydantic_schema_to_oas.add_or_replace_translater("3.0.0", lambda _schema: None)
-    view.OpenApiSpec3 = Document
+    # It calls the class by this name, without arguments. All applications of a process have the same views.
+    view.OpenApiSpec3 = functools.partial(Document, _declarations(app))
 
 
-def setup(app: web.Application) -> None:
-    """Add the page, the files it loads, and the document."""
+def _declarations(app: web.Application) -> dict[tuple[str, str], Declaration]:
+    views = [
+        (route.resource.canonical, route.handler)
+        for route in app.router.routes()
+        if route.resource and isinstance(route.handler, type) and issubclass(route.handler, View)
+    ]
+    return {
+        (path, method): Declaration(resource.group, getattr(resource, method).call)
+        for path, resource in views
+        for method in DOCUMENTED
+        if hasattr(resource, method)
+    }
+
+
+def describing(app: web.Application) -> Handler:
+    """Return the handler of /oas/spec; the document is made once, when it is first asked for."""
+    text = functools.cache(lambda: json.dumps(view.generate_oas([app])))
 
     async def spec(_request: web.Request) -> web.Response:
-        return web.json_response(view.generate_oas([app]))
+        return web.Response(text=text(), content_type=JSON)
 
-    app.router.add_get("/oas/spec", spec)
-    app.router.add_get("/oas", _page_file("index.html", "text/html"))
-    app.router.add_get("/oas/index.js", _page_file("index.js", "text/javascript"))
-    app.router.add_get("/oas/swagger-ui-bundle.js", _page_file("swagger-ui-bundle.js", "text/javascript"))
-    app.router.add_get("/oas/swagger-ui.css", _page_file("swagger-ui.css", "text/css"))
-
-
-@cache
-def _page_bytes(name: str) -> bytes:
-    return resources.files("kt_images.views").joinpath("oas", name).read_bytes()
-
-
-def _page_file(name: str, content_type: str) -> Handler:
-    async def file(_request: web.Request) -> web.Response:
-        body = _page_bytes(name)
-        headers = {"Content-Type": f"{content_type}; charset=utf-8", "Content-Security-Policy": PAGE_POLICY}
-        return web.Response(body=body, headers=headers)
-
-    return file
+    return spec

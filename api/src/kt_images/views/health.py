@@ -1,4 +1,4 @@
-"""/healthz and /readyz: for whoever watches over the service."""
+"""/healthz and /readyz: for load balancers and monitors."""
 
 import asyncio
 
@@ -9,25 +9,29 @@ from kt_images.database import schema
 from kt_images.errors import KtImagesError, SchemaError, UnavailableError
 from kt_images.models import Error
 from kt_images.views.base import View, json_answer
+from kt_images.views.call import call
 
-# Who asks whether requests can be served does not wait for a database that hangs.
+# A monitor must not wait for a database that hangs.
 PATIENCE_SECONDS = 2.0
 
 
 class Health(BaseModel):
-    """The service's own word on itself."""
+    """The service's state."""
 
-    status: str = Field(description='Always "ok"; other answers are errors.', examples=["ok"])
+    status: str = Field(description='Always "ok"; any other state is an error.', examples=["ok"])
 
 
 class HealthView(View):
     """Whether the process is up."""
 
+    group = "The service"
+
+    @call("check_health")
     async def get(self) -> r200[Health]:
-        """Tell that the process is up.
+        """Check that the process is up.
 
         Status Codes:
-            200: It is.
+            200: It is up.
         """
         return json_answer(Health(status="ok"))
 
@@ -37,12 +41,15 @@ class HealthView(View):
 class ReadyView(View):
     """Whether requests can be served."""
 
+    group = "The service"
+
+    @call("check_readiness")
     async def get(self) -> r200[Health] | r503[Error]:
-        """Tell whether the database, its schema and the store can be reached.
+        """Check that requests can be served.
 
         Status Codes:
-            200: They can.
-            503: One cannot; the sentence names it.
+            200: The database, its schema and the store can be reached.
+            503: One of them cannot; the sentence names it.
         """
         unreachable = []
         try:

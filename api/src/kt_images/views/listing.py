@@ -14,7 +14,7 @@ from kt_images.models import Totals
 
 @dataclass(frozen=True)
 class Format:
-    """How a list looks: what stands before and after it, around each chunk, and between images."""
+    """How a list is written: what surrounds it, each chunk, and what separates images."""
 
     media_type: str
     start: str
@@ -36,8 +36,8 @@ JSON_CHUNKS = Format("application/json", start="[", before="[", separator=",", a
 NDJSON = Format("application/x-ndjson", start="", before="", separator="\n", after="\n", end="\n")
 
 
-def wanted_format(request: web.Request) -> Format:
-    """Return the format that the client accepts; chunks in JSON unless it names the other."""
+def format_for(request: web.Request) -> Format:
+    """Return NDJSON if the client accepts it by name, else chunks in JSON."""
     for accepted in ",".join(request.headers.getall(hdrs.ACCEPT, [])).lower().split(","):
         media_type, *parameters = (part.strip() for part in accepted.split(";"))
         if media_type == NDJSON.media_type and not any(re.fullmatch(r"q=0(\.0*)?", one) for one in parameters):
@@ -46,26 +46,26 @@ def wanted_format(request: web.Request) -> Format:
 
 
 async def send(
-    request: web.Request, chunks: AsyncGenerator[Chunk, None], form: Format, send_timeout: float
+    request: web.Request, chunks: AsyncGenerator[Chunk, None], written: Format, send_timeout: float
 ) -> web.StreamResponse:
     """Send the chunks, then the totals.
 
-    The first chunk is there before the status is sent: a failing query is still an error with a status. A failure later
-    on breaks the connection, as does a client that takes nothing for `send_timeout` seconds.
+    The status is sent once the first chunk is read, so that a failing query is still answered with an error. A later
+    failure breaks the connection, as does a client that reads nothing for `send_timeout` seconds.
     """
     chunk = await anext(chunks, None)
-    response = web.StreamResponse(headers={"Content-Type": form.media_type, "Vary": "Accept"})
+    response = web.StreamResponse(headers={"Content-Type": written.media_type, "Vary": "Accept"})
     keep_little_ready(request)
     break_when_stalled(request, send_timeout)
     await response.prepare(request)
     if request.method == HTTPMethod.HEAD:
         return response
     totals = Totals(totalImages=0, totalChunks=0)
-    await response.write(form.start.encode())
+    await response.write(written.start.encode())
     while chunk:
         totals.totalImages += chunk.count
         totals.totalChunks += 1
         await response.write(chunk.body)
         chunk = await anext(chunks, None)
-    await response.write_eof(form.totals(totals))
+    await response.write_eof(written.totals(totals))
     return response

@@ -1,4 +1,4 @@
-"""/media/{image_id}/{filename}: the bytes of a file."""
+"""/media/{image_id}/{filename}: the bytes of an attachment."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -10,34 +10,34 @@ from typing import Annotated, Union
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r416
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from kt_images.database import attachments
 from kt_images.errors import DamagedStoreError
-from kt_images.fields import ImageId
+from kt_images.fields import ImageId, Omittable
 from kt_images.files import thumbnails
 from kt_images.files.store import Content, OnDisk
 from kt_images.http import digests
 from kt_images.http.conditions import client_has, wanted_part
-from kt_images.http.problems import ValidationFailedError, detail
 from kt_images.http.sockets import break_when_stalled, send_file
+from kt_images.http.validation import ValidationFailedError, detail
 from kt_images.models import Attachment, Error
 from kt_images.views import app_keys
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
+from kt_images.views.call import PICTURE, call
 
 Width = Annotated[
-    str,
+    Omittable[Annotated[str, Field(json_schema_extra={"type": "integer"})]],
     Field(
-        description="A smaller picture, at most that wide: one of the widths of the setting THUMBNAIL_WIDTHS.",
-        json_schema_extra={"type": "integer"},
+        description="Download a thumbnail of at most this width in pixels. The setting KT_IMAGES_THUMBNAIL_WIDTHS has "
+        "the widths that can be asked for, unless changed 160, 320, 640 and 1280."
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Representation:
-    """What is sent: an object, named by its key, or a thumbnail's bytes."""
+    """What to send: an object of the store, by its key, or a thumbnail's bytes."""
 
     content_type: str
     size: int
@@ -46,21 +46,24 @@ class Representation:
 
 
 class MediaView(View):
-    """The bytes of a file."""
+    """The bytes of an attachment."""
 
+    group = "Attachments"
+
+    @call("download", answers={200: PICTURE, 206: PICTURE})
     async def get(
-        self, image_id: ImageId, filename: AttachmentName, /, width: Width | SkipJsonSchema[None] = None
+        self, image_id: ImageId, filename: AttachmentName, /, width: Width = None
     ) -> Union[r200, r206, r304, r404[Error], r412[Error], r416[Error]]:
-        """Download or view a file, or a smaller picture of it.
+        """Download an attachment or a thumbnail of it.
 
-        A file that is not wider than `width` is answered as it is; smaller pictures are WebP, without any metadata.
+        A picture that is no wider than `width` is sent as it is. Thumbnails are WebP pictures and carry no metadata.
 
         Status Codes:
             200: The bytes.
-            206: The bytes that the header Range asked for.
-            304: The client has them already.
-            412: The file is another than the header If-Match asked for.
-            416: The file has no such bytes.
+            206: The bytes that the header Range asks for.
+            304: The client has this version already.
+            412: The stored file is not the version that the header If-Match names.
+            416: The range starts beyond the end of the file.
         """
         widest = self._allowed(width)
         attachment = await attachments.read(self.db, image_id, filename)
@@ -69,21 +72,23 @@ class MediaView(View):
         except DamagedStoreError:
             latest = await attachments.read(self.db, image_id, filename)
             if latest.object_key == attachment.object_key:
-                await self.store.check()  # all of it may be gone: that is no damage
+                await self.store.check()  # an unreachable store is not a damaged one
                 raise
-            return await self._answer(latest, widest)  # it was replaced between the two looks
+            return await self._answer(latest, widest)  # it was replaced after the first look
 
     head = get
 
     def _allowed(self, width: str | None) -> int | None:
         allowed = {str(one): one for one in self.settings.thumbnail_widths}
         if width is not None and width not in allowed:
-            raise ValidationFailedError([detail("query string", ["width"], f"One of: {', '.join(allowed)}")])
+            raise ValidationFailedError(
+                [detail("query string", ["width"], f"Thumbnails are {', '.join(allowed)} pixels wide")]
+            )
         return allowed[width] if width else None
 
     async def _answer(self, attachment: Attachment, widest: int | None) -> web.StreamResponse:
         content = await self._content(attachment, widest)
-        # The name may get another file: a cache asks each time, and mostly gets a 304.
+        # Another file may replace this one: a cache has to ask each time, and usually gets a 304.
         headers = {
             "ETag": f'"{content.sha256}"',
             "Repr-Digest": digests.header(content.sha256),
@@ -93,7 +98,7 @@ class MediaView(View):
             return web.Response(status=304, headers=headers)
         headers |= {"Content-Type": content.content_type, "Accept-Ranges": "bytes"}
         if self.settings.accel_location and isinstance(content.source, str):
-            # The proxy in front sends the bytes, and looks at ranges.
+            # The proxy in front sends the bytes, and handles ranges.
             return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.source})
         part = wanted_part(self.request, content.sha256, content.size)
         async with self._open(content, part) as body:
@@ -125,11 +130,11 @@ async def _send(
     await response.prepare(request)
     if request.method == HTTPMethod.HEAD:
         return response
-    if isinstance(body, OnDisk) and not request.secure:  # what is encrypted has to pass through here
+    if isinstance(body, OnDisk) and not request.secure:  # with TLS, aiohttp has to encrypt the bytes
         await send_file(request, body.fileno(), sent)
         return response
-    async for piece in body:
-        await response.write(piece)
+    async for received in body:
+        await response.write(received)
     return response
 
 

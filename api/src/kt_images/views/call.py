@@ -1,0 +1,45 @@
+"""What a call is beyond its signature: its name, its bodies and the media types of its answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+# A body or an answer, by its media type, as OpenAPI writes it.
+Content = Mapping[str, Mapping[str, Any]]
+
+TEXT: Content = {"text/plain": {"schema": {"type": "string"}}}
+PICTURE: Content = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
+NDJSON: Content = {
+    "application/x-ndjson": {
+        "schema": {"type": "string", "description": "An image on each line, then the totals on the last line."}
+    }
+}
+
+FILE = {"image": {"type": "string", "format": "binary", "minLength": 1, "description": "The file."}}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the document and the guards of a call need to know of it.
+
+    `name` is the operationId, which generators of clients make the name of a method. `form` has the fields of a call
+    that takes multipart/form-data; the first is required. `examples` are JSON bodies by what they do. `answers` has the
+    content of those statuses that have other media types than application/json.
+    """
+
+    name: str
+    form: Mapping[str, Any] = field(default_factory=dict)
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[int, Content] = field(default_factory=dict)
+
+
+def call(name: str, **declared: Any) -> Callable[[Handler], Handler]:
+    """Declare a view's method as a `Call`, found at its attribute `call`."""
+
+    def declare(handler: Handler) -> Handler:
+        handler.call = Call(name, **declared)  # type: ignore[attr-defined]  # a function has room for it
+        return handler
+
+    return declare

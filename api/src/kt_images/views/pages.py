@@ -1,0 +1,33 @@
+"""The pages for browsers: /oas, which shows the documentation and tries calls out, and the way there from /."""
+
+from functools import cache
+from importlib import resources
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+# Everything comes from the service itself. The page styles its elements one by one, and shows downloads as blobs.
+POLICY = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data: blob:; script-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+async def home(_request: web.Request) -> web.Response:
+    """Lead to the documentation."""
+    raise web.HTTPFound("/oas")
+
+
+def file(name: str, content_type: str) -> Handler:
+    """Return a handler that answers with a file of this package's folder `oas`."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        headers = {"Content-Type": f"{content_type}; charset=utf-8", "Content-Security-Policy": POLICY}
+        return web.Response(body=_bytes(name), headers=headers)
+
+    return answer
+
+
+@cache
+def _bytes(name: str) -> bytes:
+    return resources.files("kt_images.views").joinpath("oas", name).read_bytes()
