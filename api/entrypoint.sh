@@ -1,5 +1,5 @@
-# Docker makes a bind-mounted folder that is missing, and makes it root's. So a container with such a folder starts as
-# root, hands over this one folder where the service could not write to it, and is root no more.
+# Docker creates a missing bind-mounted folder and gives it to root. So a container with such a folder starts as root,
+# gives this one folder to the service if the service cannot write to it, and gives up root.
 set -e
 if [ "$(id -u)" = 0 ]; then
     as_service="setpriv --reuid=kt-images --regid=kt-images --clear-groups"

@@ -1,4 +1,6 @@
-"""The environment and the command line."""
+"""The environment, the command line, and where data is kept by default."""
+
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,38 @@ def test_settings_cannot_change_and_show_no_password():
     assert "secret" not in repr(settings)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A working directory outside a clone, and a home of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    return tmp_path
+
+
+def folders():
+    settings = read_settings([])
+    return settings.database_dir, settings.uploads_dir
+
+
+@pytest.mark.parametrize("marker", ["api/src/kt_images", "data/db", "data/images"])
+def test_in_a_clone_and_where_an_earlier_run_left_data_it_stays_in_data(elsewhere, marker):
+    (elsewhere / marker).mkdir(parents=True)
+    assert folders() == (Path("data/db"), Path("data/images"))
+
+
+def test_elsewhere_data_is_kept_in_the_user_s_own_folder(elsewhere):
+    (elsewhere / "data").mkdir()  # anybody's
+    database_dir, uploads_dir = folders()
+    assert database_dir.is_relative_to(elsewhere / "home")
+    assert (database_dir.parent, database_dir.parent.name) == (uploads_dir.parent, "kt-images")
+    assert not (elsewhere / "home").exists()  # to read the settings makes nothing
+
+
+def test_a_folder_that_is_named_is_taken_and_the_other_stays_at_its_default(elsewhere, monkeypatch):
+    monkeypatch.setenv("KT_IMAGES_UPLOADS_DIR", "/store")
+    default, _ = folders()
+    assert folders() == (default, Path("/store"))
+    assert read_settings(["--uploads_dir", "/other"]).uploads_dir == Path("/other")

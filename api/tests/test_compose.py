@@ -52,5 +52,14 @@ def test_what_is_stored_outlives_the_containers_and_is_not_that_of_make_run(serv
     assert not {Path(folder) for folder in folders} & {DEFAULTS["database_dir"], DEFAULTS["uploads_dir"]}
 
 
+def test_the_image_has_the_client_and_all_files_that_it_copies_reach_the_build():
+    dockerfile, api = (ROOT / "api/Dockerfile").read_text(), ROOT / "api"
+    assert "['optional-dependencies']['cli']" in dockerfile
+    allowed = {line[1:] for line in (api / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {name for line in re.findall(r"^COPY (.*) \S+$", dockerfile, re.MULTILINE) for name in line.split()}
+    assert copied == allowed
+    assert all((api / name).exists() for name in copied)
+
+
 def test_a_stop_waits_for_the_requests_in_flight(services):
     assert int(services["api"]["stop_grace_period"].removesuffix("s")) > DEFAULTS["grace_period"]

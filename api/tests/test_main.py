@@ -58,8 +58,9 @@ def service(where, *arguments, **environment):
 
 @pytest.fixture
 def where(folder, request):
+    """A folder that looks like a clone, so that the data stays in it."""
     made = folder / f"main-{abs(hash(request.node.name))}"
-    made.mkdir()
+    (made / "api" / "src" / "kt_images").mkdir(parents=True)
     return made
 
 
@@ -73,6 +74,17 @@ def test_it_starts_on_nothing_stops_cleanly_and_finds_its_data_again(where, numb
     assert (where / "data" / "db").is_dir()
     with service(where) as second:
         assert second.call("/images/1") == (200, image)
+
+
+def test_the_greeting_says_where_the_data_is_kept(where, dsn):
+    with service(where) as embedded_one:
+        greeting = embedded_one.process.stdout.readline()
+        assert f"{where}/data/db" in greeting
+        assert f"{where}/data/images" in greeting
+    with service(where, "--postgres_dsn", dsn, "--uploads_dir", "elsewhere") as other:
+        greeting = other.process.stdout.readline()
+        assert f"{where}/elsewhere" in greeting
+        assert "database" not in greeting
 
 
 def test_a_kill_loses_nothing_that_was_acknowledged(where):

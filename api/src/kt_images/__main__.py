@@ -1,4 +1,4 @@
-"""`python3 -m kt_images`: serve until told to stop."""
+"""`python3 -m kt_images`: serve until SIGINT or SIGTERM."""
 
 import asyncio
 import logging
@@ -16,12 +16,12 @@ from kt_images.database.meanings import explained
 from kt_images.errors import KtImagesError, UnavailableError
 from kt_images.lifecycle import FAILURES
 
-# Once nothing is in flight any more: for answers that are still on their way out.
+# After the last request in flight: for bytes that are still on their way out.
 LAST_BYTES_SECONDS = 2.0
 
 
 def main() -> None:
-    """Serve; exit with 0 when told to stop, with 1 and a sentence when the service cannot start."""
+    """Serve; exit with 0 after a signal to stop, with 1 and a sentence if the service cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = read_settings()
     try:
@@ -47,15 +47,15 @@ async def serve(settings: Settings) -> None:
             await site.start()
         except OSError as error:
             place = f"{settings.host}:{settings.port}"
-            raise UnavailableError(f"Nothing can listen on {place}; --port and --host choose another") from error
-        _greet(runner.addresses[0])
+            raise UnavailableError(f"{place} is in use or not available; choose another --port or --host") from error
+        _greet(runner.addresses[0], settings)
         await stop.wait()
         await site.stop()
         try:
             async with asyncio.timeout(settings.grace_period):
                 await app[IN_FLIGHT].none()
         except TimeoutError:
-            logging.getLogger(__name__).warning("Some requests were not finished in time")
+            logging.getLogger(__name__).warning("Some requests did not finish within the grace period")
         for failure in app[FAILURES]:
             raise failure
     finally:
@@ -64,15 +64,19 @@ async def serve(settings: Settings) -> None:
 
 def _end(stop: asyncio.Event) -> None:
     if stop.is_set():
-        os._exit(1)  # told twice: at once; what is stored is safe at any moment
+        os._exit(1)  # the second signal: at once; stored data is safe at any moment
     stop.set()
 
 
-def _greet(address: tuple[str, int]) -> None:
+def _greet(address: tuple[str, int], settings: Settings) -> None:
     host = "localhost" if address[0] in {"0.0.0.0", "::"} else address[0]  # noqa: S104 (shown, not bound)
     url = str(URL.build(scheme="http", host=host, port=address[1]))
+    places = f"image files are in {settings.uploads_dir.resolve()}"
+    if not settings.postgres_dsn:
+        places = f"database is in {settings.database_dir.resolve()}, the {places}"
     example = """-H 'Content-Type: application/json' -d '{"filename": "example.jpg", "tags": ["canon"]}'"""
-    print(f"kt-images serves on {url}; {url}/oas explains it, Ctrl-C stops it. Try:")
+    print(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
+    print(f"The {places}. Try:")
     print(f"  curl {url}/images {example}", flush=True)
 
 

@@ -2,12 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import platformdirs
 import psycopg2.extensions
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+
+# Below the working directory.
+DATA = Path("data")
 
 
 def _dsn(text: str) -> str:
@@ -19,8 +24,15 @@ def _dsn(text: str) -> str:
     return text
 
 
+def _data_dir() -> Path:
+    """Return `data` in a clone of the project and where an earlier run left data, else the user's folder for data."""
+    if Path("api/src/kt_images").is_dir() or any((DATA / name).is_dir() for name in ("db", "images")):
+        return DATA
+    return platformdirs.user_data_path("kt-images")
+
+
 def _widths(value: object) -> object:
-    # As it stands in the environment and behind the flag: 160,320
+    # In the environment and on the command line: 160,320
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
@@ -29,12 +41,12 @@ def _widths(value: object) -> object:
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=16383)], ...], NoDecode, BeforeValidator(_widths)]
 
 
-# No limit at all is spelled as a day.
+# To switch a limit off, set it to a day.
 Seconds = Annotated[float, Field(le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
-    """Store images and their tags, and give them back. Without --postgres_dsn on a PostgreSQL of its own."""
+    """Store images and their tags and serve them; without --postgres_dsn, on an embedded PostgreSQL."""
 
     model_config = SettingsConfigDict(
         env_prefix="KT_IMAGES_",
@@ -48,58 +60,66 @@ class Settings(BaseSettings):
         "",
         validation_alias="postgres_dsn",
         repr=False,
-        description="The database, as a libpq connection string or URL; empty: an embedded PostgreSQL",
+        description="Database, as a libpq connection string or URL; empty: an embedded PostgreSQL",
     )
     postgres_replica_dsn: Annotated[str, AfterValidator(_dsn)] = Field(
         "",
         validation_alias="postgres_replica_dsn",
         repr=False,
-        description="Streaming replicas to read images and lists from; empty: read from the primary",
+        description="Streaming replicas for reading images and lists; empty: read from the primary",
     )
-    database_dir: Path = Field(Path("data/db"), description="Where the embedded PostgreSQL keeps its data")
-    uploads_dir: Path = Field(Path("data/images"), description="Where the image files are kept")
+    database_dir: Path = Field(
+        DATA / "db", description="Folder of the embedded PostgreSQL; outside a clone: below the user's data folder"
+    )
+    uploads_dir: Path = Field(
+        DATA / "images", description="Folder of the image files; outside a clone: below the user's data folder"
+    )
     host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 (a service in a container)
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free one")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port")
     chunk_size: int = Field(1000, ge=1, le=100_000, description="Images in one chunk of a list")
     pool_size: int = Field(8, ge=1, le=1000, description="Database connections for everything but lists")
     stream_pool_size: int = Field(8, ge=1, le=1000, description="Database connections for lists")
-    max_streams: int = Field(1000, ge=1, description="Lists sent at the same time; more are answered with 503")
-    stream_lease: Seconds = Field(1, ge=0.001, description="Seconds that a connection waits for a list's reader")
-    stream_patience: Seconds = Field(30, ge=0, description="Seconds that a list waits for a database that has gone")
-    send_timeout: Seconds = Field(60, ge=0.001, description="Seconds in which a client must take something")
-    connect_timeout: Seconds = Field(2, ge=0.001, description="Seconds to wait for a connection to be made")
+    max_streams: int = Field(1000, ge=1, description="Lists sent at the same time; further ones are answered with 503")
+    stream_lease: Seconds = Field(1, ge=0.001, description="Seconds that a list waits for its reader with a connection")
+    stream_patience: Seconds = Field(30, ge=0, description="Seconds that a list waits for an unreachable database")
+    send_timeout: Seconds = Field(60, ge=0.001, description="Seconds without progress before a client is dropped")
+    connect_timeout: Seconds = Field(2, ge=0.001, description="Seconds to wait for the database to accept a connection")
     acquire_timeout: Seconds = Field(5, ge=0.001, description="Seconds to wait for a free connection")
     statement_timeout: Seconds = Field(15, ge=0.001, description="Seconds that one statement may take")
     lock_timeout: Seconds = Field(3, ge=0.001, description="Seconds that a statement may wait for a lock")
-    max_upload_size: int = Field(256 * 2**20, ge=1, description="Bytes of one uploaded file at most")
-    max_pixels: int = Field(100_000_000, ge=1, description="Pixels of one picture at most")
-    collect_interval: Seconds = Field(3600, ge=0, description="Seconds between two collections of files; 0: none")
+    max_upload_size: int = Field(256 * 2**20, ge=1, description="Largest uploaded file, in bytes")
+    max_pixels: int = Field(100_000_000, ge=1, description="Largest picture, in pixels; all frames together")
+    collect_interval: Seconds = Field(3600, ge=0, description="Seconds between removals of orphaned files; 0: never")
     collect_grace: Annotated[float, Field(allow_inf_nan=False)] = Field(
-        86400, ge=60, description="Seconds that a file without a row is left alone"
+        86400, ge=60, description="Seconds before an orphaned file may be removed"
     )
-    body_timeout: Seconds = Field(30, ge=0.001, description="Seconds in which a body has to bring its next 16 KiB")
-    thumbnail_widths: Widths = Field(
-        (160, 320, 640, 1280), description="Widths of the smaller pictures that can be asked for, in pixels"
-    )
+    body_timeout: Seconds = Field(30, ge=0.001, description="Seconds in which each 16 KiB of a request must arrive")
+    thumbnail_widths: Widths = Field((160, 320, 640, 1280), description="Widths of thumbnails, in pixels")
     accel_location: str = Field(
-        "", pattern="^(/.*/)?$", description="nginx's internal location of the objects; empty: no nginx sends the files"
+        "", pattern="^(/.*/)?$", description="nginx's internal location of the files; empty: the service sends them"
     )
-    grace_period: Seconds = Field(20, ge=0, description="Seconds that requests in flight get to finish at the end")
+    grace_period: Seconds = Field(20, ge=0, description="Seconds for requests in flight to finish at shutdown")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_folders(cls, given: dict[str, Any]) -> dict[str, Any]:
+        folder = _data_dir()
+        return {"database_dir": folder / "db", "uploads_dir": folder / "images", **given}
 
 
 def read_settings(arguments: list[str] | None = None) -> Settings:
-    """Return the settings of the environment, overridden by command line `arguments` where given.
+    """Return the settings of the environment, overridden by command-line `arguments`; default: the process's own.
 
-    Ends the process with status 2 and one sentence that names the setting when a value is bad.
+    A bad value ends the process with status 2 and one sentence that names the setting.
     """
     try:
         return Settings(_cli_parse_args=arguments if arguments is not None else True)  # type: ignore[call-arg]  # pydantic-settings' own
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0])
-        sentence = f"The setting --{name} ({variable(name)}) is not usable: {first['msg']}"
+        sentence = f"The setting --{name} ({variable(name)}) is invalid: {first['msg']}"
     except SettingsError as error:
-        sentence = f"The settings are not usable: {error}"
+        sentence = f"The settings are invalid: {error}"
     print(sentence, file=sys.stderr)
     raise SystemExit(2)
 

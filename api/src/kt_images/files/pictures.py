@@ -1,4 +1,4 @@
-"""What is in a file: a picture that decodes whole, of which type and size."""
+"""What an uploaded file holds: a picture that decodes completely, its type and its size."""
 
 import asyncio
 import contextlib
@@ -11,52 +11,64 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, Self, TypeVar
 
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+import pillow_heif
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
+from kt_images.errors import (
+    InvalidRequestError,
+    KtImagesError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    translated_errors,
+)
+from kt_images.files import heif, tiff
 
-# Pillow's name of each format that is stored: its media type, and its extension in the store.
-FORMATS = {
-    "AVIF": ("image/avif", "avif"),
-    "BMP": ("image/bmp", "bmp"),
-    "GIF": ("image/gif", "gif"),
-    "JPEG": ("image/jpeg", "jpg"),
-    "MPO": ("image/jpeg", "jpg"),  # a JPEG with further pictures behind it, as many telephones make them
-    "PNG": ("image/png", "png"),
-    "TIFF": ("image/tiff", "tif"),
-    "WEBP": ("image/webp", "webp"),
+# Each media type that is stored, and its extension in the store.
+EXTENSIONS = {
+    "image/avif": "avif",
+    "image/bmp": "bmp",
+    "image/gif": "gif",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/tiff": "tif",
+    "image/webp": "webp",
 }
-# MPO is found by the reader of JPEG.
-READERS = [name for name in FORMATS if name != "MPO"]
+# The names by which Pillow is asked for these formats.
+READERS = ["AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP"]
 
 # However small they are, each costs time.
 MAX_FRAMES = 500
 
-# A JPEG may go over its pixels again and again: a file of 300 KB that takes minutes. Honest ones do it some ten times.
+# A progressive JPEG may go over its pixels again and again: a file of 300 KB that takes minutes. Honest files have
+# about ten scans.
 MAX_SCANS = 20
 SCAN = b"\xff\xda"
 
-# The strips or tiles of a TIFF, in all its pages; where each begins is at least 2 bytes in one of these tags.
+# The strips or tiles of all pages of a TIFF, and the bytes of its tags or of a HEIF's metadata.
 MAX_PIECES = 100_000
-PIECE_TAGS = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS)
-PIECE_TAG_SIZE = 2
-MAX_TAG_BYTES = 64 * 2**20
-BIG_TIFF = 43
+MAX_METADATA = 64 * 2**20
 
-# How Pillow tells of texts in a PNG that inflate beyond its limits; it has no class for that.
+# A HEIF decodes its tiles and then paints them, perhaps once more for transparency.
+MAX_HEIF_WORK = 5
+
+# How Pillow reports texts in a PNG that inflate beyond its limits; it has no class for that.
 TEXTS_TOO_LARGE = re.compile("MAX_TEXT_CHUNK|memory used in text chunks")
 
 TOO_LARGE = "The image has too many pixels or frames"
+DAMAGED = "The image is truncated or damaged"
+UNSUPPORTED = "The file is not an image that can be stored; send JPEG, PNG, GIF, WebP, AVIF, HEIC, HEIF, TIFF or BMP"
 
-# How the formats end of which Pillow takes a file that is cut off within its last bytes.
+# The last bytes of the formats that Pillow accepts when only those are missing.
 ENDS = {"image/gif": re.compile(rb";\0*\Z"), "image/png": re.compile(rb"IEND\xae\x42\x60\x82")}
-# Bytes in which the end is looked for: some programs write something behind it.
+# Some programs append data of their own: the end is searched for in this many bytes.
 MAX_END = 64 * 1024
 
 # The values of EXIF's orientation that exchange width and height.
 ON_ITS_SIDE = {5, 6, 7, 8}
 
-PIECE = 2**20
+READ_SIZE = 2**20
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,13 +85,16 @@ class Picture:
 
 
 class Pictures:
-    """The threads that decode pictures: as many at once as there are processors, and none that others wait for."""
+    """The threads that decode pictures: one per processor, and used for nothing else."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        # For the whole process: Pillow knows no other way. It refuses twice as many; the exact limit is ours, below.
+        # Pillow's settings are those of the whole process. It refuses twice as many pixels; `inspect()` is exact.
         Image.MAX_IMAGE_PIXELS = max_pixels
         warnings.filterwarnings("ignore", module="PIL")
+        # A thumbnail inside the file need not show the same picture, and nothing here uses the other extras. One
+        # thread for each picture: there are as many pictures at once as processors.
+        pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="pictures")
 
     def __enter__(self) -> Self:
@@ -89,7 +104,7 @@ class Pictures:
         self._threads.shutdown(cancel_futures=True)
 
     async def inspect(self, path: Path) -> Picture:
-        """Tell what the file is. Raises as the function `inspect()`."""
+        """Return what the file holds. Raises the same errors as the function `inspect()`."""
         return await self.run(inspect, path, self._max_pixels)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -98,81 +113,80 @@ class Pictures:
 
 
 def inspect(path: Path, max_pixels: int) -> Picture:
-    """Decode every frame of the file's picture and tell what it is. Blocks.
+    """Decode every frame of the file's picture; return its type and size. Blocks.
 
-    Raises UnsupportedMediaTypeError for what is no picture of a known format, TooLargeError for more than `max_pixels`
-    (all frames together) or MAX_FRAMES, InvalidRequestError for one that is empty, cut off or damaged.
+    Raises UnsupportedMediaTypeError for anything but a picture of a known format, TooLargeError for more than
+    `max_pixels` (of all frames together) or MAX_FRAMES, InvalidRequestError for an empty, truncated or damaged file.
     """
     if not path.stat().st_size:
         raise InvalidRequestError("The file is empty")
-    with _understood():
-        _look_at_the_pieces(path)
+    with translated_errors(translate):
+        _check_demands(path, max_pixels)
     with opened(path) as image:
-        content_type, extension = FORMATS[image.format or ""]
+        content_type = _content_type(image)
         if content_type == "image/jpeg" and _scans(path) * image.width * image.height > MAX_SCANS * max_pixels:
             raise TooLargeError(TOO_LARGE)
-        pixels = frames = width = height = 0
-        while _has_frame(image, frames):
-            frames += 1
-            pixels += image.width * image.height
-            if pixels > max_pixels or frames > MAX_FRAMES:
-                raise TooLargeError(TOO_LARGE)
-            image.load()
-            if frames == 1:  # only now: some formats are decoded to find their EXIF data
-                width, height = image.size
-                if image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE:
-                    width, height = height, width
-    _look_at_the_end(path, content_type)
-    return Picture(content_type, extension, width, height)
+        width, height = _decode(image, max_pixels)
+    _check_end(path, content_type)
+    return Picture(content_type, EXTENSIONS[content_type], width, height)
 
 
 @contextlib.contextmanager
 def opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture, of which only the header is read by that. Blocks.
+    """Open a picture; this reads only its header. Blocks.
 
-    Whatever Pillow raises on a stranger's bytes, here or while the picture is worked on, becomes one of
-    UnsupportedMediaTypeError, TooLargeError and InvalidRequestError.
+    Any exception of Pillow, here or while the picture is in use, becomes UnsupportedMediaTypeError, TooLargeError or
+    InvalidRequestError.
     """
-    with _understood(), Image.open(source, formats=READERS) as image:
+    with translated_errors(translate), Image.open(source, formats=READERS) as image:
         yield image
 
 
-@contextlib.contextmanager
-def _understood() -> Iterator[None]:
-    try:
-        yield
-    except KtImagesError:
-        raise
-    except UnidentifiedImageError:
-        raise UnsupportedMediaTypeError("The file is not an image of a supported type") from None
-    except Image.DecompressionBombError:
-        raise TooLargeError(TOO_LARGE) from None
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno:
-            raise  # the disk's fault, not the picture's
-        if isinstance(error, ValueError) and TEXTS_TOO_LARGE.search(str(error)):
-            raise TooLargeError("The image has too much text in it") from None
-        raise InvalidRequestError("The image is cut off or damaged") from error
+def translate(error: Exception) -> KtImagesError | None:
+    """Return what an exception of the libraries means; None if it is the disk's."""
+    if isinstance(error, UnidentifiedImageError):
+        return UnsupportedMediaTypeError(UNSUPPORTED)
+    if isinstance(error, Image.DecompressionBombError):
+        return TooLargeError(TOO_LARGE)
+    if isinstance(error, OSError) and error.errno:
+        return None
+    if isinstance(error, ValueError) and TEXTS_TOO_LARGE.search(str(error)):
+        return TooLargeError("The image contains too much text")
+    return InvalidRequestError(DAMAGED)
 
 
-def _look_at_the_pieces(path: Path) -> None:
-    """Raise TooLargeError for a TIFF with too many pieces: Pillow makes objects of all before it tells the size."""
+def _check_demands(path: Path, max_pixels: int) -> None:
+    """Raise TooLargeError for a file whose opening alone, or whose references, cost more than its pixels suggest."""
     with path.open("rb") as file:
-        header = file.read(8)
-        if header[:4] not in TiffImagePlugin.PREFIXES:
-            return
-        directory = TiffImagePlugin.ImageFileDirectory_v2(header + (file.read(8) if header[2] == BIG_TIFF else b""))
-        pieces = size = 0
-        for _ in range(MAX_FRAMES + 1):
-            if not directory.next:
-                return
-            file.seek(directory.next)
-            directory.load(file)
-            tags = directory._tagdata  # noqa: SLF001 (as bytes; asked for by their names they are objects)
-            pieces += sum(len(tags.get(tag, b"")) for tag in PIECE_TAGS) // PIECE_TAG_SIZE
-            size += sum(len(data) for data in tags.values())
-            if pieces > MAX_PIECES or size > MAX_TAG_BYTES:
+        for pieces, size in tiff.demand(file, MAX_FRAMES):
+            if pieces > MAX_PIECES or size > MAX_METADATA:
                 raise TooLargeError(TOO_LARGE)
+        file.seek(0)
+        demand = heif.demand(file)
+        if demand.pixels > MAX_HEIF_WORK * max_pixels or demand.metadata > MAX_METADATA:
+            raise TooLargeError(TOO_LARGE)
+
+
+def _content_type(image: Image.Image) -> str:
+    if image.format == "MPO":  # a JPEG with further pictures behind it, as many telephones make them
+        return "image/jpeg"
+    if isinstance(image, pillow_heif.HeifImageFile):  # by the file's brand; few programs know the types of sequences
+        return (image.get_format_mimetype() or "").removesuffix("-sequence")
+    return f"image/{image.format}".lower()
+
+
+def _decode(image: Image.Image, max_pixels: int) -> tuple[int, int]:
+    """Decode all frames; return the size of the one that is shown, upright."""
+    shown, pixels, frames, size = image.tell(), 0, 0, (0, 0)
+    while _has_frame(image, frames):
+        pixels += image.width * image.height
+        if pixels > max_pixels or frames >= MAX_FRAMES:
+            raise TooLargeError(TOO_LARGE)
+        image.load()
+        if frames == shown:  # only now: some formats are decoded to find their EXIF data
+            size = _upright_size(image)
+        frames += 1
+    return size
 
 
 def _has_frame(image: Image.Image, number: int) -> bool:
@@ -183,19 +197,25 @@ def _has_frame(image: Image.Image, number: int) -> bool:
     return True
 
 
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    if image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE:
+        return image.height, image.width
+    return image.size
+
+
 def _scans(path: Path) -> int:
-    """Count how often a JPEG goes over its pixels."""
+    """Return how many scans a JPEG has."""
     scans, last = 0, b""
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            scans += (last + piece).count(SCAN)
-            last = piece[-1:]
+        while content := file.read(READ_SIZE):
+            scans += (last + content).count(SCAN)
+            last = content[-1:]
     return scans
 
 
-def _look_at_the_end(path: Path, content_type: str) -> None:
+def _check_end(path: Path, content_type: str) -> None:
     """Raise InvalidRequestError for a file that decodes although its end is missing."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - MAX_END))
         if content_type in ENDS and not ENDS[content_type].search(file.read()):
-            raise InvalidRequestError("The image is cut off or damaged")
+            raise InvalidRequestError(DAMAGED)

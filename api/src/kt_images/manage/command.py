@@ -1,4 +1,4 @@
-"""What the commands share: their flags, and how they end."""
+"""Common to the commands: their flags, and how they exit."""
 
 import argparse
 import asyncio
@@ -12,30 +12,30 @@ from kt_images.database.connection import Limits
 from kt_images.database.meanings import explained
 from kt_images.errors import KtImagesError
 
-# A command takes as long as it takes; waiting for a lock that somebody holds does not.
+# A command may take as long as its work does, but must not wait that long for a lock.
 LIMITS = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the flags that say where things are kept."""
+    """Return a parser with the flags that locate the database and the store."""
     made = argparse.ArgumentParser(prog=f"python3 -m kt_images.manage.{name}", description=description)
-    made.add_argument("--postgres_dsn", help="the database; default: POSTGRES_DSN, else the embedded one")
-    made.add_argument("--database_dir", help="where the embedded one keeps its data")
-    made.add_argument("--uploads_dir", help="where the image files are kept")
+    made.add_argument("--postgres_dsn", help="the database; default: POSTGRES_DSN, else the embedded PostgreSQL")
+    made.add_argument("--database_dir", help="folder of the embedded PostgreSQL; default: KT_IMAGES_DATABASE_DIR")
+    made.add_argument("--uploads_dir", help="folder of the image files; default: KT_IMAGES_UPLOADS_DIR")
     return made
 
 
 def settings(arguments: argparse.Namespace) -> Settings:
     """Return the settings of the environment, overridden by the parser's flags."""
     names = ("postgres_dsn", "database_dir", "uploads_dir")
-    given = [(f"--{name}", value) for name in names if (value := getattr(arguments, name))]
+    given = [(f"--{name}", value) for name in names if (value := getattr(arguments, name, None))]
     return read_settings([word for flag in given for word in flag])
 
 
 def become_owner(settings: Settings) -> None:
-    """As root, go on as the owner of the store, who must be able to use what is written there.
+    """As root, become the owner of the store, who must be able to use the files written there.
 
-    Not with the embedded database: its server is a child that belongs to root.
+    With the embedded database root stays root: the server is its child.
     """
     if os.geteuid() == 0 and settings.postgres_dsn and settings.uploads_dir.is_dir():
         owner = settings.uploads_dir.stat()
@@ -45,12 +45,12 @@ def become_owner(settings: Settings) -> None:
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:
-    """Do the work and exit with the status that it returns, or with 1 and a sentence when it fails."""
+    """Do the work; exit with the status that it returns, or with 1 and a sentence if it fails."""
     try:
         status = asyncio.run(work)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads any more; the interpreter would complain once more when it closes its output.
+        # The reader has left; without this the interpreter would report it once more as it closes its output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KtImagesError as error:

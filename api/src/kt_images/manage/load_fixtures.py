@@ -1,9 +1,9 @@
-"""`python3 -m kt_images.manage.load_fixtures`: make, upgrade or renew the database's schema."""
+"""`python3 -m kt_images.manage.load_fixtures`: create, upgrade or recreate the database's schema."""
 
 import argparse
 import sys
 
-from kt_images.base_settings import Settings, read_settings
+from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection
 from kt_images.errors import KtImagesError
@@ -11,24 +11,24 @@ from kt_images.manage import command
 
 
 def main() -> None:
-    """Do what the arguments say; exit with 1 and a sentence when nothing was done."""
+    """Do what the arguments ask; exit with 1 and a sentence if the database was not changed."""
     arguments = _parser().parse_args()
     if arguments.list_all:
         print(schema.fixtures())
         return
-    flags = ["--postgres_dsn", arguments.postgres_dsn] if arguments.postgres_dsn else []
-    command.run(_run(read_settings(flags), arguments))
+    command.run(_run(command.settings(arguments), arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m kt_images.manage.load_fixtures", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--list_all", action="store_true", help="print the names of all fixtures")
-    what.add_argument("--apply_all", action="store_true", help="drop all tables and make them anew")
-    what.add_argument("--upgrade", action="store_true", help="apply what the database lacks; loses nothing")
-    what.add_argument("names", nargs="*", default=[], metavar="NAME", help="apply just these fixtures")
-    parser.add_argument("--yes", action="store_true", help="drop tables that hold rows without asking")
-    parser.add_argument("--postgres_dsn", help="the database; default: POSTGRES_DSN, else the embedded one")
+    what.add_argument("--apply_all", action="store_true", help="drop all tables and create them again")
+    what.add_argument("--upgrade", action="store_true", help="create or complete the schema; keeps all data")
+    what.add_argument("names", nargs="*", default=[], metavar="NAME", help="apply these fixtures only")
+    parser.add_argument("--yes", action="store_true", help="do not ask before tables with rows are dropped")
+    parser.add_argument("--postgres_dsn", help="the database; default: POSTGRES_DSN, else the embedded PostgreSQL")
+    parser.add_argument("--database_dir", help="folder of the embedded PostgreSQL; default: KT_IMAGES_DATABASE_DIR")
     return parser
 
 
@@ -52,24 +52,24 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 async def _apply(connection: Connection, names: list[str], yes: bool) -> None:
     """Apply the fixtures; ask before rows are lost."""
-    told: schema.Rows = {}
+    shown: schema.Rows = {}
     try:
         return await schema.apply(connection, names)
     except schema.DataLossError as loss:
         print(loss)
-        told = loss.rows
+        shown = loss.rows
     if not (yes or _is_confirmed()):
-        raise KtImagesError("Nothing was changed; --yes drops them without asking")
+        raise KtImagesError("Nothing was changed; add --yes to drop them without being asked")
     try:
-        await schema.apply(connection, names, lambda rows: yes or rows == told)
+        await schema.apply(connection, names, lambda rows: yes or rows == shown)
     except schema.DataLossError:
-        raise KtImagesError("Nothing was changed: there are other rows by now") from None
+        raise KtImagesError("Nothing was changed: rows came or went meanwhile; run the command again") from None
 
 
 def _is_confirmed() -> bool:
     if not (sys.stdin and sys.stdin.isatty()):
         return False
-    print("Type yes to go on: ", end="", flush=True)
+    print("Type yes to continue: ", end="", flush=True)
     return sys.stdin.readline().strip() == "yes"
 
 

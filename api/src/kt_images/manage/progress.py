@@ -1,4 +1,4 @@
-"""How far a command has come, for whoever sits at the terminal."""
+"""The progress of a command, on a terminal."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ REDRAW_SECONDS = 0.1
 
 
 class Progress:
-    """A bar on stderr, where that is a terminal; nothing elsewhere."""
+    """A bar on stderr if that is a terminal, else nothing."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -26,7 +26,7 @@ class Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def advance(self, count: int) -> None:
-        """Tell that `count` more are done."""
+        """Count `count` more items as done."""
         self._done += count
         now = time.monotonic()
         if self._is_shown and now - self._drawn_at > REDRAW_SECONDS:
