@@ -1,6 +1,6 @@
 """What the application opens when it starts and closes when it ends, each in one place.
 
-In this order: the threads that decode pictures, the store, the database with its pools, the collector.
+In this order: the processes that decode pictures, the store, the database with its pools, the collector.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from kt_images.database.connection import Connection
 from kt_images.database.database import Database
 from kt_images.database.meanings import explained
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
+from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
-from kt_images.files.pictures import Pictures
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
 from kt_images.uploads import Uploads
@@ -33,15 +33,16 @@ FAILURES = web.AppKey("failures", list[KtImagesError])
 RETRY_SECONDS = 1.0
 
 
-async def _pictures(app: web.Application) -> AsyncIterator[None]:
-    with Pictures(app[app_keys.SETTINGS].max_pixels) as app[app_keys.PICTURES]:
+async def _decoders(app: web.Application) -> AsyncIterator[None]:
+    settings = app[app_keys.SETTINGS]
+    async with Decoders(settings.max_pixels, settings.decode_memory) as app[app_keys.DECODERS]:
         yield
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
     app[app_keys.STORE] = Disk(app[app_keys.SETTINGS].uploads_dir)
     await app[app_keys.STORE].open()
-    app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.PICTURES])
+    app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.DECODERS])
     yield
 
 
@@ -54,7 +55,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             app[app_keys.UPLOADS] = Uploads(
                 app[app_keys.DATABASE].primary.statements,
                 app[app_keys.STORE],
-                app[app_keys.PICTURES],
+                app[app_keys.DECODERS],
                 settings.max_upload_size,
             )
             try:
@@ -138,4 +139,4 @@ async def _wait_for(app: web.Application) -> None:
             continue
 
 
-CONTEXTS = (_pictures, _store, _database, _collector)
+CONTEXTS = (_decoders, _store, _database, _collector)

@@ -17,7 +17,8 @@ from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import CollectedError, DuplicateError, UnavailableError
 from kt_images.files import keys
-from kt_images.files.pictures import Picture, Pictures
+from kt_images.files.decoders import Decoders
+from kt_images.files.pictures import Picture
 from kt_images.files.store import Received, Store
 from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
 from kt_images.shielding import shielded
@@ -43,9 +44,9 @@ class ImageUpload(Upload, Protocol):
 class Uploads:
     """The way of a file from a request to the store and the database."""
 
-    def __init__(self, db: Pool, store: Store, pictures: Pictures, max_size: int) -> None:
+    def __init__(self, db: Pool, store: Store, decoders: Decoders, max_size: int) -> None:
         """`max_size` is in bytes."""
-        self._db, self._store, self._pictures, self._max_size = db, store, pictures, max_size
+        self._db, self._store, self._decoders, self._max_size = db, store, decoders, max_size
 
     async def attach(self, upload: Upload, image_id: int, filename: str) -> Attachment:
         """Store a file as the image's attachment `filename`, replacing one of that name.
@@ -54,7 +55,7 @@ class Uploads:
         """
         await images.read(self._db, image_id)
         async with self._received(upload) as received:
-            picture = await self._pictures.inspect(received.path)
+            picture = await self._decoders.inspect(received.path)
             return await shielded(self._attach(received, picture, image_id, filename))
 
     async def create(self, upload: ImageUpload, on_duplicate: OnDuplicate) -> tuple[Image, bool]:
@@ -66,7 +67,7 @@ class Uploads:
         """
         async with self._received(upload) as received:
             new = upload.image()
-            picture = await self._pictures.inspect(received.path)
+            picture = await self._decoders.inspect(received.path)
             return await shielded(self._create(received, picture, new, on_duplicate))
 
     @contextlib.asynccontextmanager
