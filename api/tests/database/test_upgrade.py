@@ -134,7 +134,7 @@ async def test_a_schema_that_lacks_a_migration_is_an_older_one(pool):
 async def test_what_an_earlier_release_stored_is_served_and_its_leavings_are_collected(old, serve):
     dsn, uploads = old
     upgrade(dsn)
-    client = await serve(postgres_dsn=dsn, uploads_dir=uploads, collect_interval=0.05, collect_grace=0)
+    client = await serve(postgres_dsn=dsn, uploads_dir=uploads, collect_interval=0.05, collect_grace=60)
     stored = [row[:3] for row in ask(dsn, "select image_id, filename, sha256, size from attachments")]
     assert stored
     for image_id, _, sha256 in stored:

@@ -182,7 +182,9 @@ class _Process:
         """Kill the process; return its status."""
         self._peer.close()
         if self._process.returncode is None:
-            self._process.kill()
+            # Not `kill()`: for a process that has just ended it takes the status away from `wait()`.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
         return await self._process.wait()
 
     async def _receive(self, length: int) -> bytes:

@@ -45,7 +45,7 @@ class Thumbnails:
         """Return the thumbnail that is being made; one that nobody waits for any more is given up."""
         if key not in self._making:
             self._making[key] = asyncio.create_task(self._make(original, width, key))
-            self._making[key].add_done_callback(lambda _: self._making.pop(key))
+            self._making[key].add_done_callback(lambda task: self._forget(key, task))
         making = self._making[key]
         self._waiting[key] += 1
         try:
@@ -55,6 +55,11 @@ class Thumbnails:
             if not self._waiting[key]:
                 del self._waiting[key]
                 making.cancel()
+                self._forget(key, making)  # the next who asks has it made again
+
+    def _forget(self, key: str, task: asyncio.Task[bytes]) -> None:
+        if self._making.get(key) is task:
+            del self._making[key]
 
     async def _make(self, original: Attachment, width: int, key: str) -> bytes:
         original_file = functools.partial(self._store.local_file, original.object_key, original.size)
