@@ -5,7 +5,7 @@ python := $(venv)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check --editable
 sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test slow faults bench lint format readme openapi clean
+.PHONY: help run test slow faults bench lint format docs openapi clean
 
 help: ## List these words
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -32,7 +32,7 @@ format: $(venv)/dev ## Fix and format the code
 	@$(venv)/bin/ruff check --fix $(sources)
 	@$(venv)/bin/ruff format $(sources)
 
-readme: $(venv)/dev ## Update the help texts in api/docs/client.md
+docs: $(venv)/dev ## Update the help texts in api/docs/client.md
 	@$(python) api/tests/cli/readme.py
 
 openapi: $(venv)/run ## Update openapi.json

@@ -1,27 +1,100 @@
-"""The README tells the truth."""
+"""The README and the pages below api/docs/ tell the truth."""
 
+import asyncio
+import os
+import re
+import shutil
+
+import pytest
+
+import kt_images
 from conftest import ROOT
 from kt_images.application import create_app
 from kt_images.base_settings import Settings, variable
+from pictures import JPEG
 
-README = (ROOT / "README.md").read_text()
+README, DOCS = ROOT / "README.md", ROOT / "api" / "docs"
+PAGES = [
+    *ROOT.glob("*.md"),
+    ROOT / "data" / "README.md",
+    ROOT / "api" / "benchmarks" / "README.md",
+    *DOCS.rglob("*.md"),
+]
+
+SESSIONS = re.findall(r"^```console\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+CURLS = [step.partition("\n") for session in SESSIONS for step in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]]
+
+
+def routes():
+    """All calls of the service, such as `GET /images`."""
+    for route in create_app(Settings()).router.routes():
+        path = route.resource.canonical
+        if route.method == "*":
+            methods = ("get", "post", "put", "patch", "delete")
+            yield from (f"{method.upper()} {path}" for method in methods if hasattr(route.handler, method))
+        elif route.method == "GET" and (not path.startswith("/oas/") or path == "/oas/spec"):
+            yield f"GET {path}"
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) < 200
+
+
+@pytest.mark.parametrize("page", [README, DOCS / "api.md"], ids=lambda page: page.name)
+def test_each_call_is_in_a_table(page):
+    documented = set(re.findall(r"^\| `([A-Z]+ /[^?`]*)[?`]", page.read_text(), re.MULTILINE))
+    assert set(routes()) <= documented
+
+
+def test_each_call_in_the_readme_exists():
+    documented = set(re.findall(r"^\| `([A-Z]+ /[^`]*)`", README.read_text(), re.MULTILINE))
+    assert documented <= {*routes(), "GET /", "GET /attachments"}
 
 
 def test_the_table_of_settings_is_that_of_the_code():
+    rows = []
     for name, field in Settings.model_fields.items():
         value = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
         default = f"`{value}`" if value else ""
-        assert f"| `--{name}` | `{variable(name)}` | {default} | {field.description} |" in README
-
-
-def test_every_call_is_in_it():
-    for resource in create_app(Settings()).router.resources():
-        url = resource.canonical.replace("{image_id}", "1").replace("{filename}", "example.jpg")
-        assert url.startswith("/oas/") or f"{url}`" in README or f" {url}" in README, url
+        rows.append(f"| `--{name}` | `{variable(name)}` | {default} | {field.description} |")
+    assert re.findall(r"^\| `--.*", (DOCS / "operating.md").read_text(), re.MULTILINE) == rows
 
 
 def test_the_map_names_what_there_is():
-    source = ROOT / "api" / "src" / "kt_images"
-    for entry in source.iterdir():
-        if entry.name not in {"__init__.py", "__main__.py", "__pycache__", "wsgi.py"}:
-            assert entry.name in README, entry.name
+    for entry in (ROOT / "api" / "src" / "kt_images").iterdir():
+        if entry.name not in {"__init__.py", "__main__.py", "__pycache__", "wsgi.py", "py.typed"}:
+            assert entry.stem in kt_images.__doc__, entry.name
+
+
+def anchors(page):
+    """The places of a page that a link can name, as GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not link.startswith(("http:", "https:")):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path) if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_each_curl_of_the_readme_answers_as_shown(client, tmp_path):
+    """On a service without any image; `…` stands for anything."""
+    shutil.copy(JPEG, tmp_path / "photo.jpg")
+    here = str(client.make_url("/")).rstrip("/")
+    assert len(CURLS) >= 10
+    for command, _, shown in CURLS:
+        words = command.replace("http://localhost:8080", here).replace("curl ", "curl --silent --noproxy '*' ", 1)
+        process = await asyncio.create_subprocess_shell(
+            words, stdout=asyncio.subprocess.PIPE, cwd=tmp_path, env={"PATH": os.environ["PATH"]}
+        )
+        said, _ = await process.communicate()
+        pattern = ".*".join(re.escape(part) for part in shown.strip().split("…"))
+        answer = said.decode().replace("\r\n", "\n").strip()
+        assert re.fullmatch(pattern, answer, re.DOTALL), f"{command}\n{answer}"
+    assert (tmp_path / "copy.jpg").read_bytes() == JPEG.read_bytes()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-README = ROOT / "README.md"
+README = ROOT / "api" / "docs" / "client.md"
 COMMANDS = ["", "add", "list", "show", "get", "tag", "rm", "open", "serve", "completion"]
 
 

@@ -239,6 +239,9 @@ BOMBS = {
         TILE, (SIDE, SIDE), [(b"Exif", (0, 0), b"x" * 2**20), *[(b"hvc1", (SIDE, SIDE), inside(TILE))] * 100],
         [(b"cdsc", 2, [1, *range(3, 103)])],
     ),
+    "extents described in no bytes": PLAIN[:28] + full(b"meta", 0, 0, full(
+        b"iloc", 2, 0, b"\0\0", struct.pack(">I", 100_000), struct.pack(">IHHH", 1, 0, 0, 65535) * 100_000
+    )),
     "many boxes": PLAIN + box(b"free") * 20_000,
     "a huge meta": PLAIN[:28] + box(b"meta", b"\0" * 2**21),
 }  # fmt: skip

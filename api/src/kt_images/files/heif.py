@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from kt_images.errors import TooLargeError
-from kt_images.files.boxes import Box, Numbers, only, read_meta, split
+from kt_images.files.boxes import TOO_MANY, Box, Numbers, only, read_meta, split
 
 BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
@@ -25,8 +25,13 @@ MAX_DEPTH = 4
 LEAST_PIXELS = 64 * 64
 
 WIDE_INFE = 3  # the version of an `infe` box with ids of 4 bytes
+# libheif's own limits. Items and extents may be described in hardly any bytes.
+MAX_ITEMS, MAX_EXTENTS = 1000, 32
+
 DERIVED = {b"grid", b"iovl"}
 IN_FILE, IN_IDAT = 0, 1
+
+_Place = tuple[int, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
@@ -151,25 +156,30 @@ def _pixels(ispe: bytes) -> int:
     return size.next(4) * size.next(4)
 
 
-def _places(iloc: bytes, end: int) -> dict[int, tuple[int, list[tuple[int, int]]]]:
+def _places(iloc: bytes, end: int) -> dict[int, _Place]:
     """Return how the bytes of each item are found: the method, and the offset and length of each extent."""
-    places: dict[int, tuple[int, list[tuple[int, int]]]] = {}
+    places: dict[int, _Place] = {}
     if not iloc:
         return places
     table = Numbers(iloc)
     offset_size, length_size = divmod(table.next(1), 16)
     base_size, index_size = divmod(table.next(1), 16)
     wide = 4 if table.version > 1 else 2
-    for _ in range(table.next(wide)):
+    for _ in range(_limited(table.next(wide), MAX_ITEMS)):
         item = table.next(wide)
         method = table.next(2) & 15 if table.version else IN_FILE
         table.next(2)
-        base = table.next(base_size)
-        extents = []
-        for _ in range(table.next(2)):
+        base, extents = table.next(base_size), []
+        for _ in range(_limited(table.next(2), MAX_EXTENTS)):
             if table.version:
                 table.next(index_size)
             offset = base + table.next(offset_size)
             extents.append((offset, table.next(length_size) or end - offset))
         places[item] = (method, extents)
     return places
+
+
+def _limited(count: int, most: int) -> int:
+    if count > most:
+        raise TooLargeError(TOO_MANY)
+    return count

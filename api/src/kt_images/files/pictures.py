@@ -18,7 +18,7 @@ from kt_images.errors import (
     UnsupportedMediaTypeError,
     translated_errors,
 )
-from kt_images.files import heif, tiff
+from kt_images.files.precautions import DAMAGED, MAX_SCANS, TOO_LARGE, check_demands, check_end, count_scans
 
 # Each media type that is stored, and its extension in the store.
 EXTENSIONS = {
@@ -38,35 +38,14 @@ READERS = ["AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP"]
 # However small they are, each costs time.
 MAX_FRAMES = 500
 
-# A progressive JPEG may go over its pixels again and again: a file of 300 KB that takes minutes. Honest files have
-# about ten scans.
-MAX_SCANS = 20
-SCAN = b"\xff\xda"
-
-# The strips or tiles of all pages of a TIFF, and the bytes of its tags or of a HEIF's metadata.
-MAX_PIECES = 100_000
-MAX_METADATA = 64 * 2**20
-
-# A HEIF decodes its tiles and then paints them, perhaps once more for transparency.
-MAX_HEIF_WORK = 5
-
 # How Pillow reports texts in a PNG that inflate beyond its limits; it has no class for that.
 TEXTS_TOO_LARGE = re.compile("MAX_TEXT_CHUNK|memory used in text chunks")
 
-TOO_LARGE = "The image has too many pixels or frames"
 TOO_DEMANDING = "The image takes too much memory or time to decode"
-DAMAGED = "The image is truncated or damaged"
 UNSUPPORTED = "The file is not an image that can be stored; send JPEG, PNG, GIF, WebP, AVIF, HEIC, HEIF, TIFF or BMP"
-
-# The last bytes of the formats that Pillow accepts when only those are missing.
-ENDS = {"image/gif": re.compile(rb";\0*\Z"), "image/png": re.compile(rb"IEND\xae\x42\x60\x82")}
-# Some programs append data of their own: the end is searched for in this many bytes.
-MAX_END = 64 * 1024
 
 # The values of EXIF's orientation that exchange width and height.
 ON_ITS_SIDE = {5, 6, 7, 8}
-
-READ_SIZE = 2**20
 
 # Is told of pixels before they are decoded; may raise MemoryError.
 Declare = Callable[[int], None]
@@ -105,12 +84,12 @@ def inspect(file: BinaryIO, max_pixels: int, declare: Declare) -> Picture:
     if not file.seek(0, os.SEEK_END):
         raise InvalidRequestError("The file is empty")
     with translated_errors(translate):
-        _check_demands(file, max_pixels)
+        check_demands(file, max_pixels, MAX_FRAMES)
     with opened(file) as image:
         content_type = _content_type(image)
-        scans = _scans(file) if content_type == "image/jpeg" else 1
+        scans = count_scans(file) if content_type == "image/jpeg" else 1
         width, height = _decode(image, max_pixels, max_pixels * MAX_SCANS // max(scans, 1), declare)
-    _check_end(file, content_type)
+    check_end(file, content_type)
     return Picture(content_type, EXTENSIONS[content_type], width, height)
 
 
@@ -137,18 +116,6 @@ def translate(error: Exception) -> KtImagesError | None:
     if isinstance(error, ValueError) and TEXTS_TOO_LARGE.search(str(error)):
         return TooLargeError("The image contains too much text")
     return InvalidRequestError(DAMAGED)
-
-
-def _check_demands(file: BinaryIO, max_pixels: int) -> None:
-    """Raise TooLargeError for a file whose opening alone, or whose references, cost more than its pixels suggest."""
-    file.seek(0)
-    for pieces, size in tiff.demand(file, MAX_FRAMES):
-        if pieces > MAX_PIECES or size > MAX_METADATA:
-            raise TooLargeError(TOO_LARGE)
-    file.seek(0)
-    demand = heif.demand(file)
-    if demand.pixels > MAX_HEIF_WORK * max_pixels or demand.metadata > MAX_METADATA:
-        raise TooLargeError(TOO_LARGE)
 
 
 def _content_type(image: Image.Image) -> str:
@@ -187,20 +154,3 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     if image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE:
         return image.height, image.width
     return image.size
-
-
-def _scans(file: BinaryIO) -> int:
-    """Return how many scans a JPEG has."""
-    scans, last = 0, b""
-    file.seek(0)
-    while content := file.read(READ_SIZE):
-        scans += (last + content).count(SCAN)
-        last = content[-1:]
-    return scans
-
-
-def _check_end(file: BinaryIO, content_type: str) -> None:
-    """Raise InvalidRequestError for a file that decodes although its end is missing."""
-    file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_END))
-    if content_type in ENDS and not ENDS[content_type].search(file.read()):
-        raise InvalidRequestError(DAMAGED)

@@ -18,7 +18,7 @@ from kt_images.database.snapshot import Snapshot
 from kt_images.errors import DamagedStoreError
 from kt_images.files.disk import Disk
 from kt_images.files.store import Store
-from kt_images.manage import archive, command
+from kt_images.manage import archive, command, containers
 from kt_images.manage.progress import Progress
 from kt_images.models import Attachment, Image
 from kt_images.pairing import pair
@@ -85,6 +85,7 @@ def _output(place: str) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(place)
+    containers.refuse_lost_path(path)
     with path.open("xb") as file:
         try:
             yield file
