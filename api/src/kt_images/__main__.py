@@ -12,7 +12,7 @@ from yarl import URL
 
 from kt_images.application import IN_FLIGHT, create_app
 from kt_images.base_settings import Settings, read_settings
-from kt_images.database.meanings import explained
+from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, UnavailableError
 from kt_images.lifecycle import FAILURES
 

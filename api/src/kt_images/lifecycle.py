@@ -1,4 +1,4 @@
-"""What the application opens when it starts and closes when it ends, each in one place.
+"""What the application opens at its start and closes at its end, each in one place.
 
 In this order: the processes that decode pictures, the store, the database with its pools, the collector.
 """
@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 
 from aiohttp import web
 
@@ -16,7 +16,7 @@ from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection
 from kt_images.database.database import Database
-from kt_images.database.meanings import explained
+from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
@@ -48,50 +48,19 @@ async def _store(app: web.Application) -> AsyncIterator[None]:
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
     settings = app[app_keys.SETTINGS]
-    async with _postgresql(settings) as dsn:
-        if not settings.postgres_dsn:
-            await _upgrade(dsn)
-        async with Database.open(dsn, settings) as app[app_keys.DATABASE]:
-            app[app_keys.UPLOADS] = Uploads(
-                app[app_keys.DATABASE].primary.statements,
-                app[app_keys.STORE],
-                app[app_keys.DECODERS],
-                settings.max_upload_size,
-            )
-            try:
-                await _match(app)
-                waiting = None
-            except UnavailableError as error:
-                logger.warning("%s", explained(error))
-                waiting = asyncio.create_task(_wait_for(app))
-            yield
-            if waiting:
-                waiting.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _postgresql(settings: Settings) -> AsyncIterator[str]:
-    """Give the DSN of the settings, else that of an embedded server that is kept running."""
-    if settings.postgres_dsn:
-        yield settings.postgres_dsn
-        return
-    server = embedded.Embedded(settings.database_dir)
-    server.ensure()
-    keeping = asyncio.create_task(_keep_running(server))
-    try:
-        yield server.dsn
-    finally:
-        keeping.cancel()
-        await asyncio.to_thread(server.stop)
-
-
-async def _keep_running(server: embedded.Embedded) -> None:
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
+    async with (
+        _postgresql(settings) as dsn,
+        Database.open(dsn, settings) as app[app_keys.DATABASE],
+        contextlib.AsyncExitStack() as stack,
+    ):
+        db = app[app_keys.DATABASE].primary.statements
+        app[app_keys.UPLOADS] = Uploads(db, app[app_keys.STORE], app[app_keys.DECODERS], settings)
         try:
-            server.ensure()
-        except (UnavailableError, OSError) as error:
-            logger.error("%s", error)  # noqa: TRY400 (the sentence says it)
+            await _match(app)
+        except UnavailableError as error:
+            logger.warning("%s", explained(error))
+            await stack.enter_async_context(_meanwhile(_match_later(app)))
+        yield
 
 
 async def _collector(app: web.Application) -> AsyncIterator[None]:
@@ -100,14 +69,39 @@ async def _collector(app: web.Application) -> AsyncIterator[None]:
         yield
         return
     db, store = app[app_keys.DATABASE].primary.statements, app[app_keys.STORE]
-    collecting = asyncio.create_task(
-        collector.keep_collecting(
-            db, store, settings.thumbnail_widths, settings.collect_interval, settings.collect_grace
-        )
+    collecting = collector.keep_collecting(
+        db, store, settings.thumbnail_widths, settings.collect_interval, settings.collect_grace
     )
-    yield
-    collecting.cancel()
-    await asyncio.wait([collecting])
+    async with _meanwhile(collecting):
+        yield
+
+
+CONTEXTS = (_decoders, _store, _database, _collector)
+
+
+@contextlib.asynccontextmanager
+async def _postgresql(settings: Settings) -> AsyncIterator[str]:
+    """Give the DSN of the settings, else that of an embedded server that is kept running and up to date."""
+    if settings.postgres_dsn:
+        yield settings.postgres_dsn
+        return
+    server = embedded.Embedded(settings.database_dir)
+    try:
+        await asyncio.to_thread(server.ensure)
+        await _upgrade(server.dsn)
+        async with _meanwhile(_keep_running(server)):
+            yield server.dsn
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _keep_running(server: embedded.Embedded) -> None:
+    while True:
+        await asyncio.sleep(RETRY_SECONDS)
+        try:
+            await asyncio.to_thread(server.ensure)
+        except UnavailableError as error:
+            logger.error("%s", error)  # noqa: TRY400 (the sentence is enough)
 
 
 async def _upgrade(dsn: str) -> None:
@@ -125,8 +119,8 @@ async def _match(app: web.Application) -> None:
     await pair(db, app[app_keys.STORE])
 
 
-async def _wait_for(app: web.Application) -> None:
-    """Take up service as soon as the database can be reached; end it when it is not the right one."""
+async def _match_later(app: web.Application) -> None:
+    """Begin to serve once the database can be reached; end the service if it is not the right one."""
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
@@ -139,4 +133,12 @@ async def _wait_for(app: web.Application) -> None:
             continue
 
 
-CONTEXTS = (_decoders, _store, _database, _collector)
+@contextlib.asynccontextmanager
+async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` until the end of the context, where it is cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

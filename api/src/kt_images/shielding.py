@@ -1,4 +1,4 @@
-"""Steps that are never left half done."""
+"""Steps that must not be left half done."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def shielded(step: Coroutine[Any, Any, T]) -> T:
-    """Run `step` whole, also when whoever waits for it leaves: only then is the leaving passed on."""
+    """Run `step` to completion even if the caller is cancelled; the cancellation is raised only afterwards."""
     task = asyncio.create_task(step)
     try:
         return await asyncio.shield(task)

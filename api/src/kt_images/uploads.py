@@ -8,10 +8,12 @@
 Steps 2 to 4 run to completion even if the client leaves, and no database connection is held during 1 and 3.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from kt_images.base_settings import Settings
 from kt_images.database import attachments, images, orphans
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
@@ -44,9 +46,10 @@ class ImageUpload(Upload, Protocol):
 class Uploads:
     """The way of a file from a request to the store and the database."""
 
-    def __init__(self, db: Pool, store: Store, decoders: Decoders, max_size: int) -> None:
-        """`max_size` is in bytes."""
-        self._db, self._store, self._decoders, self._max_size = db, store, decoders, max_size
+    def __init__(self, db: Pool, store: Store, decoders: Decoders, settings: Settings) -> None:
+        self._db, self._store, self._decoders = db, store, decoders
+        self._max_size = settings.max_upload_size
+        self._places = asyncio.Semaphore(settings.max_uploads)
 
     async def attach(self, upload: Upload, image_id: int, filename: str) -> Attachment:
         """Store a file as the image's attachment `filename`, replacing one of that name.
@@ -72,7 +75,10 @@ class Uploads:
 
     @contextlib.asynccontextmanager
     async def _received(self, upload: Upload) -> AsyncIterator[Received]:
-        async with self._store.receive(upload.file(), self._max_size) as received:
+        # Each holds up to a megabyte while it waits for its client; those who wait here would hold as much.
+        if self._places.locked():
+            raise UnavailableError("The service is receiving as many uploads as it can; please try again")
+        async with self._places, self._store.receive(upload.file(), self._max_size) as received:
             upload.check_digests(received.sha256)
             yield received
 

@@ -1,8 +1,10 @@
-"""What aiopg does by itself, and what it must do here."""
+"""Sessions: what aiopg does when left alone, and what must happen here."""
 
 import asyncio
 import os
+import resource
 import socket
+from pathlib import Path
 
 import aiopg
 import psycopg2
@@ -19,13 +21,13 @@ async def connection(dsn):
     made.close()
 
 
-async def test_a_row_has_its_columns_names(connection):
+async def test_rows_are_named_tuples(connection):
     (row,) = await connection.query("select 1 as one, array['a', 'b'] as letters")
     assert (row.one, row.letters) == (1, ["a", "b"])
 
 
-async def test_a_statement_that_takes_too_long_is_an_error_of_its_own(dsn):
-    """aiopg calls it a cancelled task, which no error handler sees."""
+async def test_a_statement_timeout_is_an_error_of_its_own(dsn):
+    """aiopg reports a cancelled task, which no error handler sees."""
     options = "options='-c statement_timeout=50ms'"
     async with aiopg.connect(f"{dsn} {options}") as bare, bare.cursor() as cursor:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
@@ -38,7 +40,7 @@ async def test_a_statement_that_takes_too_long_is_an_error_of_its_own(dsn):
     ours.close()
 
 
-async def test_waiting_for_a_lock_has_an_end(dsn, pool):
+async def test_waiting_for_a_lock_times_out(dsn, pool):
     impatient = await Connection.open(dsn, Limits(lock=0.05))
     async with pool.transaction() as holder:
         await holder.query("lock table images")
@@ -47,15 +49,15 @@ async def test_waiting_for_a_lock_has_an_end(dsn, pool):
     impatient.close()
 
 
-async def test_a_cancelled_statement_stops_in_the_server_too(dsn, pool):
-    """A server sees after a second that nobody waits for its answer any more."""
+async def test_a_cancelled_statement_stops_on_the_server_too(dsn, pool):
+    """Within a second the server notices that its client has gone."""
     ours = await Connection.open(dsn, Limits())
     task = asyncio.create_task(ours.query("select pg_sleep(60) -- to be cancelled"))
     await asyncio.sleep(0.1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert ours.closed
+    assert not ours.is_sound()
     running = (
         "select count(*) as n from pg_stat_activity where query like '%%to be cancelled' and pid <> pg_backend_pid()"
     )
@@ -66,12 +68,12 @@ async def test_a_cancelled_statement_stops_in_the_server_too(dsn, pool):
     pytest.fail("the statement still runs")
 
 
-async def test_connecting_to_nothing_is_an_error(tmp_path):
+async def test_connecting_where_no_server_is_fails(tmp_path):
     with pytest.raises(errors.UnavailableError):
         await Connection.open(f"host={tmp_path}", Limits())
 
 
-async def test_connecting_to_what_never_answers_has_an_end():
+async def test_connecting_to_a_silent_server_times_out():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = asyncio.get_running_loop().time()
         with pytest.raises(errors.UnavailableError):
@@ -80,7 +82,7 @@ async def test_connecting_to_what_never_answers_has_an_end():
 
 
 async def test_connecting_goes_on_to_the_next_host(dsn, tmp_path):
-    """aiopg watches the first host's socket only (its issue 647): it hangs until its timeout."""
+    """aiopg watches only the first host's socket (its issue 647) and hangs until its timeout."""
     folder = dict(part.split("=") for part in dsn.split())["host"]
     connection = await Connection.open(f"host={tmp_path},{folder} user=postgres dbname=postgres", Limits())
     assert (await connection.query("select 1 as one"))[0].one == 1
@@ -107,7 +109,7 @@ async def test_a_session_in_a_transaction_or_in_a_statement_is_not_idle(connecti
 
 
 async def test_a_session_whose_server_is_gone_is_not_idle_and_does_not_spin(connection, pool):
-    """aiopg goes on listening to it, and the loop finds something to read again and again."""
+    """aiopg keeps watching it, and the loop finds something to read again and again."""
     pid = (await connection.query("select pg_backend_pid() as pid"))[0].pid
     await pool.query("select pg_terminate_backend(%s, 5000)", (pid,))
     await asyncio.sleep(0.1)
@@ -129,27 +131,64 @@ async def test_a_commit_whose_answer_is_lost_is_in_doubt(connection, pool):
             await asyncio.sleep(0.05)
 
 
-async def test_our_own_bugs_stay_what_they_are(connection):
+async def test_errors_in_our_own_sql_are_not_translated(connection):
     with pytest.raises(psycopg2.errors.SyntaxError):
         await connection.query("selekt 1")
 
 
-async def test_the_dsn_s_own_options_win(dsn):
+async def test_options_in_the_dsn_override_the_limits(dsn):
     connection = await Connection.open(f"{dsn} options='-c statement_timeout=7s' application_name=mine", Limits())
     names = ("statement_timeout", "lock_timeout", "application_name")
     assert [(await connection.query(f"show {name}"))[0][0] for name in names] == ["7s", "3s", "mine"]
     connection.close()
 
 
-async def test_descriptors_beyond_what_select_can_watch(dsn):
-    """aiopg calls select(), which fails there, and its caller waits for ever."""
+async def test_descriptors_above_1023_work(dsn):
+    """aiopg calls select(), which fails there, and the caller waits forever."""
     held = [os.dup(0) for _ in range(1100)]
     try:
         connection = await Connection.open(dsn, Limits())
-        assert connection.raw.fileno() > 1023
+        assert connection._driver._libpq.fileno() > 1023
         with pytest.raises(psycopg2.errors.DivisionByZero):
             await connection.query("select 1 / 0")
         connection.close()
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+async def test_closing_a_session_ends_the_wait_for_its_answer(connection):
+    waiting = asyncio.create_task(connection.query("select pg_sleep(60)"))
+    await asyncio.sleep(0.1)
+    connection.close()
+    with pytest.raises(errors.UnavailableError):
+        await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_closed_session_leaves_no_descriptor_behind_however_it_ended(dsn, tmp_path):
+    before = len(list(Path("/dev/fd").iterdir()))
+    for seconds in (0, 0.001, 0.002, 0.003, 0.005, 1):
+        opening = asyncio.create_task(Connection.open(dsn, Limits()))
+        await asyncio.sleep(seconds)
+        opening.cancel()
+        for connection in await asyncio.gather(opening, return_exceptions=True):
+            if isinstance(connection, Connection):
+                connection.close()
+    with pytest.raises(errors.UnavailableError):
+        await Connection.open(f"host={tmp_path}", Limits())
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+async def test_without_a_descriptor_for_another_session_the_database_is_unavailable(dsn):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(errors.UnavailableError):
+            await Connection.open(dsn, Limits())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_full_disk_of_the_database_is_named_as_such(connection):
+    with pytest.raises(errors.DiskFullError, match="database's disk"):
+        await connection.query("do $$ begin raise exception using errcode = 'disk_full'; end $$")

@@ -1,4 +1,4 @@
-"""The promises of docs/lists.md, held against a model while images come and go between any two chunks."""
+"""The promises of docs/lists.md, checked against a model while images come and go between any two chunks."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def render(documents):
 
 
 class ListWhileImagesComeAndGo(RuleBasedStateMachine):
-    """A table, a model of it that remembers everything that ever was, and one list under way."""
+    """A table, a model of it that remembers every state, and one list in progress."""
 
     loop: asyncio.AbstractEventLoop
     dsn: str
@@ -93,7 +93,7 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
 
     @rule(target=stored)
     def delete_one_of_the_first(self):
-        """One that was there before the list began, and that no other rule holds."""
+        """Delete an image that existed before the list began, and that no other rule holds."""
         for image_id in sorted(self.throughout):
             if len(self.ever[image_id]) == 1:
                 self.run(images.delete(self.pool, image_id))
@@ -129,9 +129,9 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
     def check(self):
         ids = [image["image_id"] for image in self.given]
         assert ids == sorted(set(ids)), "at most once, in order"
-        assert self.throughout <= set(ids), "what was there throughout is given"
+        assert self.throughout <= set(ids), "an image that matched throughout appears"
         for image in self.given:
-            assert image["tags"] in self.ever[image["image_id"]], "as it once was"
+            assert image["tags"] in self.ever[image["image_id"]], "with the tags of one moment"
             assert self.matches(image["tags"]), "and matching"
 
 

@@ -1,11 +1,13 @@
-"""The PostgreSQL that nobody has to install."""
+"""The embedded PostgreSQL, which nobody has to install."""
 
 import contextlib
 import os
 import pwd
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -55,14 +57,14 @@ def postmaster(data):
     return int((data / "postmaster.pid").read_text().split()[0])
 
 
-def test_what_was_written_is_there_at_the_next_start(data):
+def test_data_survives_a_restart(data):
     with embedded.running(data) as dsn:
         ask(dsn, "create table kept as select 7 as seven")
     with embedded.running(data) as dsn:
         assert ask(dsn, "select seven from kept") == 7
 
 
-def test_letters_outside_ascii_are_letters(data):
+def test_letters_outside_ascii_count_as_letters(data):
     with embedded.running(data) as dsn:
         assert ask(dsn, "select lower('ÄЖ')") == "äж"
         ask(dsn, "create extension pg_trgm")
@@ -77,7 +79,7 @@ def test_nobody_else_can_reach_it(data):
         assert data.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_second_one_on_the_same_data_adopts_the_first_and_leaves_it_running(data):
+def test_a_second_one_on_the_same_folder_adopts_the_server_and_leaves_it_running(data):
     with embedded.running(data) as first:
         with embedded.running(data) as second:
             assert second == first
@@ -100,7 +102,7 @@ def test_it_shuts_down_cleanly_when_its_parent_is_killed(data):
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="reads /proc")
-def test_a_pid_that_is_somebody_else_s_by_now_is_not_taken_for_the_server(data):
+def test_a_stale_pid_of_another_process_is_not_taken_for_the_server(data):
     with embedded.running(data):
         lines = (data / "postmaster.pid").read_text().splitlines()
     lines[0] = str(os.getpid())
@@ -109,7 +111,7 @@ def test_a_pid_that_is_somebody_else_s_by_now_is_not_taken_for_the_server(data):
         assert ask(dsn, "select 1") == 1
 
 
-def test_variables_meant_for_clients_do_not_reach_it(data, monkeypatch):
+def test_pg_variables_of_the_environment_do_not_reach_it(data, monkeypatch):
     monkeypatch.setenv("PGDATA", "/nowhere")
     monkeypatch.setenv("PGOPTIONS", "-c work_mem=nonsense")
     with embedded.running(data):
@@ -132,7 +134,7 @@ def test_a_folder_with_something_else_in_it_is_refused(data):
     assert (data / "mine.txt").read_text() == "mine"
 
 
-def test_an_initialisation_that_was_cut_off_is_begun_again(data):
+def test_an_interrupted_initialisation_starts_over(data):
     half = data.with_name(data.name + ".new")
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
@@ -140,7 +142,7 @@ def test_an_initialisation_that_was_cut_off_is_begun_again(data):
         assert ask(dsn, "select 1") == 1
 
 
-def test_a_folder_below_one_that_is_closed_to_others_will_do(data):
+def test_the_folder_may_lie_below_one_that_is_closed_to_others(data):
     """/root, for one, where the server's account cannot walk."""
     data.mkdir(mode=0o700)
     with embedded.running(data / "db") as dsn:
@@ -171,7 +173,7 @@ def test_an_ordinary_user_runs_it_too(data):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give data to somebody")
-def test_data_of_an_owner_without_a_name_will_do(data):
+def test_the_owner_of_the_data_need_not_have_a_name(data):
     with embedded.running(data):
         pass
     for path in [data, *data.rglob("*")]:
@@ -180,17 +182,56 @@ def test_data_of_an_owner_without_a_name_will_do(data):
         assert ask(dsn, "select 1") == 1
 
 
-def test_it_is_started_again_when_it_crashed_or_was_somebody_else_s(data):
+def test_ensure_restarts_it_after_a_crash_also_if_it_was_adopted(data):
     with embedded.Embedded(data) as first, embedded.Embedded(data) as second:
         os.kill(postmaster(data), signal.SIGQUIT)
-        first._child.process.wait(10)
+        first._child._process.wait(10)
         second.ensure()
         first.ensure()
         assert first.dsn == second.dsn
         assert ask(first.dsn, "select 1") == 1
 
 
-def test_why_it_does_not_start_is_in_the_message(data):
+@contextlib.contextmanager
+def no_descriptor_left():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_healthy_server_is_left_alone_when_there_is_no_descriptor_to_look_at_it(data):
+    with embedded.Embedded(data) as server:
+        pid = postmaster(data)
+        with no_descriptor_left():
+            server.ensure()
+        assert postmaster(data) == pid
+        assert ask(server.dsn, "select 1") == 1
+
+
+def test_an_adopted_server_that_cannot_be_looked_at_is_not_taken_for_dead(data):
+    with embedded.Embedded(data) as first, embedded.Embedded(data) as second:
+        with no_descriptor_left(), pytest.raises(UnavailableError, match="Too many open files"):
+            second.ensure()
+        second.ensure()
+        assert second._child is None
+        assert ask(first.dsn, "select 1") == 1
+
+
+def test_it_outlives_the_thread_that_asked_for_it(data):
+    """Linux ends a child together with the thread that started it."""
+    with embedded.Embedded(data) as server:
+        os.kill(postmaster(data), signal.SIGQUIT)
+        server._child._process.wait(10)
+        asking = threading.Thread(target=server.ensure)
+        asking.start()
+        asking.join()
+        assert not ended(postmaster(data), 1)
+
+
+def test_the_error_says_why_it_does_not_start(data):
     with embedded.running(data):
         pass
     (data / "postgresql.conf").write_text("nonsense = 1\n")
@@ -198,7 +239,7 @@ def test_why_it_does_not_start_is_in_the_message(data):
         pass
 
 
-def test_another_postgresql_can_be_named(data):
+def test_another_postgresql_can_be_chosen(data):
     systems = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not systems:
         pytest.skip("this system has no PostgreSQL of its own")

@@ -8,7 +8,7 @@ async def listed(dsn):
     return [tuple(address.get(key) for key in keys) async for address in addresses(dsn)]
 
 
-async def test_each_host_has_its_port_and_a_single_port_is_that_of_all():
+async def test_each_host_has_its_port_and_a_single_port_applies_to_all():
     assert await listed("host=/a,/b port=1,2") == [("/a", None, "1", "any"), ("/b", None, "2", "any")]
     assert await listed("host=/a,/b port=7") == [("/a", None, "7", "any"), ("/b", None, "7", "any")]
 
@@ -20,7 +20,7 @@ async def test_a_url_with_several_hosts():
     ]
 
 
-async def test_a_wish_for_standbys_looks_at_all_hosts_twice():
+async def test_a_preference_for_standbys_tries_all_hosts_twice():
     assert [(host, wish) for host, _, _, wish in await listed(preferring_standbys("host=/a,/b"))] == [
         ("/a", "standby"),
         ("/b", "standby"),
@@ -30,12 +30,12 @@ async def test_a_wish_for_standbys_looks_at_all_hosts_twice():
     assert "read-only" in preferring_standbys("host=/a target_session_attrs=read-only")
 
 
-async def test_a_name_is_looked_up_and_one_that_is_none_is_passed_over():
+async def test_names_are_resolved_and_unknown_ones_skipped():
     found = await listed("host=nowhere.invalid,localhost")
     assert found
     assert {host for host, *_ in found} == {"localhost"}
     assert all(address for _, address, *_ in found)
 
 
-async def test_nothing_named_is_libpq_s_default():
+async def test_without_a_host_libpq_chooses():
     assert await listed("dbname=x") == [(None, None, None, "any")]

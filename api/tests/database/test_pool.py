@@ -1,4 +1,4 @@
-"""Sharing connections: nobody starves, nothing leaks, the end comes."""
+"""Sharing connections: nobody starves, nothing leaks, closing ends."""
 
 import asyncio
 import os
@@ -22,20 +22,20 @@ async def small(dsn):
         yield made
 
 
-async def test_connections_are_used_again(small):
+async def test_connections_are_reused(small):
     pids = {(await small.query("select pg_backend_pid() as pid"))[0].pid for _ in range(5)}
     assert len(pids) == 1
 
 
-async def test_who_gets_no_connection_in_time_is_told(small):
+async def test_waiting_for_a_connection_times_out(small):
     async with small.connection(), small.connection():
         with pytest.raises(errors.UnavailableError, match="busy"):
             await small.query("select 1")
     assert await small.query("select 1")
 
 
-async def test_a_connection_that_dies_wakes_the_next_who_waits(small):
-    """In aiopg's pool it wakes nobody: the others wait out their timeout."""
+async def test_a_connection_that_dies_frees_its_place_at_once(small):
+    """In aiopg's pool it wakes nobody: the others wait until their timeout."""
 
     async def die():
         async with small.connection() as connection:
@@ -51,21 +51,21 @@ async def test_a_connection_that_dies_wakes_the_next_who_waits(small):
     await asyncio.gather(*dying)
 
 
-async def test_a_dead_connection_is_not_handed_out(small, pool):
+async def test_a_dead_connection_is_not_lent(small, pool):
     await small.query("select 1")
     await pool.query("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'small'")
     await asyncio.sleep(0.1)
     assert (await small.query("select 1 as one"))[0].one == 1
 
 
-async def test_a_connection_left_in_a_transaction_is_not_handed_out(small):
+async def test_a_connection_left_in_a_transaction_is_not_lent(small):
     async with small.connection() as connection:
         await connection.query("begin")
     async with small.connection() as connection:
         assert connection.is_idle()
 
 
-async def test_closing_waits_for_who_still_works_and_then_closes_all(dsn, pool):
+async def test_closing_waits_for_connections_on_loan_and_then_closes_all(dsn, pool):
     closing = Pool(f"{dsn} application_name=small", 2, Limits())
     working = asyncio.create_task(closing.query("select pg_sleep(0.3), 7 as seven"))
     await asyncio.sleep(0.1)
@@ -75,8 +75,8 @@ async def test_closing_waits_for_who_still_works_and_then_closes_all(dsn, pool):
     assert (await pool.query(BACKENDS))[0].n == 0
 
 
-async def test_closing_does_not_wait_for_ever(dsn):
-    """Aiopg's wait_closed() does."""
+async def test_closing_does_not_wait_forever(dsn):
+    """aiopg's wait_closed() does."""
     closing = Pool(dsn, 1, Limits(statement=0.2))
     async with closing.connection():
         await asyncio.wait_for(closing.close(), 2)

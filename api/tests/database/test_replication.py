@@ -20,12 +20,12 @@ from kt_images.views import app_keys
 
 LIMITS = Limits(connect=1, acquire=2)
 
-# A commit waits for one standby: what was acknowledged survives the primary.
+# A commit waits for one standby: acknowledged changes survive the primary.
 SYNCHRONOUS = "alter system set synchronous_standby_names = 'ANY 1 (*)'; select pg_reload_conf()"
 
 
 class Server:
-    """One of the three: its folder, and where its socket is."""
+    """One of the three: its data folder and its socket's folder."""
 
     def __init__(self, data, dsn):
         self.data, self.dsn = data, dsn
@@ -47,7 +47,7 @@ class Server:
 
 
 def standby_of(primary, data):
-    """Copy the primary's data; the copy follows the primary when it is started."""
+    """Copy the primary's data; a server started on the copy follows the primary."""
     backup = embedded.find_binaries() / "pg_basebackup"
     arguments = ["-h", primary.sockets, "-U", "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
     subprocess.run([backup, *arguments], check=True, capture_output=True)
@@ -71,7 +71,7 @@ def three(folder, request):
 
 
 async def prepared(servers, rows):
-    """Make the schema and some images; return the DSN of all three."""
+    """Create the schema and some images; return the DSN of all three."""
     connection = await Connection.open(servers[0].dsn, Limits())
     await schema.upgrade(connection)
     await connection.query("insert into images (filename) select 'f' || n from generate_series(1, %s) as n", (rows,))
@@ -86,14 +86,14 @@ async def caught_up(pool, count):
 
 
 def promote(servers):
-    """Have the standby that received most take over, and the other follow it."""
+    """Promote the standby that received most; the other follows it."""
     heir, other = sorted(servers[1:], key=lambda server: server.ask("select pg_last_wal_receive_lsn()"), reverse=True)
     heir.ask("select pg_promote()")
     heir.ask("alter system reset synchronous_standby_names", "select pg_reload_conf()")
     return heir, other
 
 
-async def test_writes_follow_the_primary_and_none_that_was_acknowledged_is_lost(three):
+async def test_writes_follow_the_primary_and_no_acknowledged_one_is_lost(three):
     dsn = await prepared(three, 0)
     acknowledged, refused = [], []
     async with Pool(f"{dsn} target_session_attrs=read-write", 4, LIMITS) as pool:
@@ -126,7 +126,7 @@ async def test_writes_follow_the_primary_and_none_that_was_acknowledged_is_lost(
     assert set(acknowledged) <= kept
 
 
-async def test_a_list_goes_on_at_another_server(three, serve):
+async def test_a_list_continues_on_another_server(three, serve):
     dsn = await prepared(three, 20_000)
     client = await serve(
         postgres_dsn=f"{dsn} target_session_attrs=read-write", postgres_replica_dsn=dsn, chunk_size=100
@@ -148,7 +148,7 @@ async def test_a_list_goes_on_at_another_server(three, serve):
     assert [image["image_id"] for image in listed] == list(range(1, 20_001))
 
 
-async def test_reads_go_to_a_standby_writes_to_the_primary_and_a_client_can_ask_for_the_primary(three, serve):
+async def test_reads_go_to_a_standby_and_writes_to_the_primary_which_a_client_may_also_read(three, serve):
     dsn = await prepared(three, 3)
     client = await serve(postgres_dsn=f"{dsn} target_session_attrs=read-write", postgres_replica_dsn=dsn)
     await caught_up(client.app[app_keys.DATABASE].replica.statements, 3)
@@ -170,8 +170,8 @@ async def test_reads_go_to_a_standby_writes_to_the_primary_and_a_client_can_ask_
     assert (await (await client.get("/images")).json())[-1]["totalImages"] == 4
 
 
-async def test_a_server_that_takes_no_changes_any_more_is_left(three):
-    """As after a switch-over without a break: the session to the old primary goes on, read-only."""
+async def test_a_primary_that_became_read_only_is_abandoned(three):
+    """As after a planned switchover: the session to the old primary stays open, read-only."""
     dsn = await prepared(three, 0)
     async with Pool(f"{dsn} target_session_attrs=read-write", 1, LIMITS) as pool:
         await images.create(pool, NewImage(filename="before"))
@@ -182,7 +182,7 @@ async def test_a_server_that_takes_no_changes_any_more_is_left(three):
         assert (await images.create(pool, NewImage(filename="after"))).filename == "after"
 
 
-async def test_standbys_are_preferred_and_the_primary_is_better_than_nothing(three):
+async def test_standbys_are_preferred_and_the_primary_is_used_without_one(three):
     dsn = preferring_standbys(await prepared(three, 0))
     async with Pool(dsn, 1, LIMITS) as pool:
         assert (await pool.query("select pg_is_in_recovery() as standby"))[0].standby

@@ -18,7 +18,7 @@ PACE = Pace(size=10, lease=0.05, patience=5, pause=0.01)
 
 @pytest.fixture
 async def single(dsn, pool):
-    """A pool of one connection: whoever holds it is alone."""
+    """A pool of one connection: whoever holds it keeps everybody else out."""
     await pool.query(FILL)
     async with Pool(f"{dsn} application_name=single", 1, Limits(acquire=1)) as made:
         yield made
@@ -44,7 +44,7 @@ async def collected(pool, pace=PACE, between=None, **wanted):
     return found
 
 
-async def test_every_image_is_given_once_and_in_order(single):
+async def test_every_image_appears_once_and_in_order(single):
     assert await collected(single) == list(range(1, 1001))
 
 
@@ -68,14 +68,14 @@ async def test_a_limit_holds_across_interruptions(single):
 
 
 async def test_a_client_that_reads_keeps_its_cursor(single, pool):
-    """Opening a cursor anew for each chunk makes a rare tag's list 20 times slower."""
+    """A new cursor for each chunk makes the list of a rare tag 20 times slower."""
     committed = "select xact_commit as n from pg_stat_database where datname = 'postgres'"
     before = (await pool.query(committed))[0].n
     assert len(await collected(single, Pace(size=1, lease=5))) == 1000
     assert (await pool.query(committed))[0].n - before < 50
 
 
-async def test_a_list_goes_on_after_its_sessions_were_ended(single, pool):
+async def test_a_list_continues_after_its_sessions_were_terminated(single, pool):
     async def end(chunk):
         if chunk.last in {100, 500}:
             await pool.query(
@@ -85,7 +85,7 @@ async def test_a_list_goes_on_after_its_sessions_were_ended(single, pool):
     assert await collected(single, between=end) == list(range(1, 1001))
 
 
-async def test_a_database_that_stays_away_ends_the_list_with_an_error(single, pool):
+async def test_a_database_that_stays_unreachable_ends_the_list_with_an_error(single, pool):
     async def end(_):
         await pool.query("alter role postgres connection limit 0")
         await pool.query(
@@ -100,13 +100,13 @@ async def test_a_database_that_stays_away_ends_the_list_with_an_error(single, po
         await pool.query("alter role postgres connection limit -1")
 
 
-async def test_a_first_chunk_that_cannot_be_had_is_an_error_at_once():
+async def test_an_unreachable_database_before_the_first_chunk_is_an_error_at_once():
     nowhere = Pool("host=/nowhere", 1, Limits())
     with pytest.raises(errors.UnavailableError):
         await asyncio.wait_for(collected(nowhere, Pace(patience=60)), 2)
 
 
-async def test_a_stream_that_is_left_gives_back_what_it_had(single):
+async def test_an_abandoned_stream_gives_its_connection_back(single):
     tasks = len(asyncio.all_tasks())
     for _ in range(50):
         async with aclosing(chunks(single, Selection(), lines, PACE)) as stream:
@@ -115,8 +115,8 @@ async def test_a_stream_that_is_left_gives_back_what_it_had(single):
     assert await single.query("select 1")
 
 
-async def test_images_of_uncommon_length_are_given_in_smaller_chunks(single, pool):
-    """What is held for a client must not depend on what others have stored."""
+async def test_uncommonly_long_images_come_in_smaller_chunks(single, pool):
+    """The memory held for a client must not depend on what others have stored."""
     long = "array(select repeat(chr(128247), 90) || n from generate_series(1, 60) as n)"  # 22 KB in UTF-8
     await pool.query(f"update images set tags = {long} where image_id between 201 and 400")
     held = []

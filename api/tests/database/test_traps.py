@@ -1,4 +1,4 @@
-"""aiopg's traps, each sprung on the bare library first, then on what this service makes of it."""
+"""aiopg's traps, each sprung on the bare library first, then on this service."""
 
 import asyncio
 import socket
@@ -18,9 +18,8 @@ RUNNING = "select count(*) as n from pg_stat_activity where query = %s and state
 @pytest.fixture
 async def bare(dsn):
     """aiopg's own pool, of one connection."""
-    asyncio.get_running_loop().set_exception_handler(
-        lambda *_: None
-    )  # it reports what it then turns into something else
+    # It reports errors to the loop as well as to the caller.
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = await aiopg.create_pool(dsn, minsize=1, maxsize=1, timeout=0.5, enable_hstore=False)
@@ -41,7 +40,7 @@ def forget(bare):
 
 
 async def close_while_somebody_waits(acquire, statement):
-    """Have one wait for the only connection, which dies and is given back; return what the one who waits gets."""
+    """Let somebody wait for the only connection, which dies and is returned; return what the waiter gets."""
     async with acquire() as connection:
         waiting = asyncio.create_task(statement())
         await asyncio.sleep(0.05)
@@ -49,7 +48,7 @@ async def close_while_somebody_waits(acquire, statement):
     return await waiting
 
 
-async def test_a_connection_that_is_closed_wakes_nobody(bare, ours):
+async def test_closing_a_lent_connection_wakes_no_waiter(bare, ours):
     async def ask():
         async with bare.acquire() as connection, connection.cursor() as cursor:
             await cursor.execute("select 1")
@@ -59,7 +58,7 @@ async def test_a_connection_that_is_closed_wakes_nobody(bare, ours):
     assert await close_while_somebody_waits(ours.connection, lambda: ours.query("select 1"))
 
 
-async def test_closing_the_pool_hangs_for_ever(bare, ours):
+async def test_closing_the_pool_hangs_forever(bare, ours):
     async def die_while_it_closes(acquire, close):
         async with acquire() as connection:
             closing = asyncio.create_task(close())
@@ -84,7 +83,7 @@ async def test_a_statement_timeout_looks_like_a_cancelled_task(bare, dsn):
             await ours.query("select pg_sleep(10)")
 
 
-async def test_the_statement_of_a_client_that_left_runs_on(bare, ours, pool):
+async def test_the_statement_of_a_client_that_left_keeps_running(bare, ours, pool):
     async def left_by(statement, sql):
         task = asyncio.create_task(statement(sql))
         await asyncio.sleep(0.1)
@@ -101,8 +100,8 @@ async def test_the_statement_of_a_client_that_left_runs_on(bare, ours, pool):
     assert await left_by(ours.query, "select pg_sleep(5)") == 0
 
 
-async def test_a_connect_that_hangs_holds_up_no_healthy_connection(dsn):
-    """aiopg makes connections under the lock that everybody needs."""
+async def test_a_connect_that_hangs_delays_no_healthy_connection(dsn):
+    """aiopg connects under a lock that everybody needs."""
     async with Pool(dsn, 2, Limits()) as ours:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             async with ours.connection():
@@ -124,12 +123,12 @@ async def test_a_broken_commit_looks_like_any_broken_connection(bare, ours, pool
             await cursor.execute("commit")
     with pytest.raises(errors.CommitInDoubtError):
         async with ours.transaction() as ours_connection:
-            await pool.query(end, (await ours_connection.get_backend_pid(),))
+            await pool.query(end, (await ours_connection.query("select pg_backend_pid()")))
             await asyncio.sleep(0.05)
 
 
 async def test_a_whole_result_is_in_memory_before_the_first_row(bare, ours):
-    """Without a cursor fetchmany() has all of it; FETCH has a chunk."""
+    """Without a cursor all of it is fetched before the first row is returned; FETCH brings a chunk."""
     async with bare.acquire() as connection, connection.cursor() as cursor:
         await cursor.execute("select generate_series(1, 100000)")
         assert cursor.rowcount == 100_000

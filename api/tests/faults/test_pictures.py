@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from io import BytesIO
@@ -42,23 +39,6 @@ def seeds():
         JPEG.read_bytes(),
     ]
     return made
-
-
-@pytest.fixture
-def service(dsn, tmp_path):
-    """A service as a process; gives it and its URL."""
-    variables = {"KT_IMAGES_HOST": "127.0.0.1", "KT_IMAGES_PORT": "0", "KT_IMAGES_DECODE_MEMORY": str(BUDGET)}
-    command = [sys.executable, "-m", "kt_images", "--postgres_dsn", dsn, "--uploads_dir", str(tmp_path / "images")]
-    with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(
-            command, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
-    ):
-        line = next(line for line in process.stdout if "http://" in line)
-        yield psutil.Process(process.pid), "http://" + line.split("http://")[1].split(";")[0].split()[0]
-        process.terminate()
-    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 class Watch:

@@ -1,4 +1,16 @@
-"""PostgreSQL: the server, the connections, the schema, and a module for each thing that is kept there.
+"""PostgreSQL. Knows nothing of HTTP.
 
-Knows nothing of HTTP. `connection.py` alone imports aiopg.
+database      the primary and its replicas, each with its pools
+pool          connections that requests share
+connection    a session: limits, statements, transactions
+driver        a session as the event loop sees it; alone imports aiopg
+hosts         the addresses of a connection string
+failures      what PostgreSQL reports, as the errors that the rest of the service knows
+
+selection     the filters as one WHERE clause
+stream        the list: chunks read ahead of the client; its cursor and chunk_size
+
+embedded      a server of our own: the child is a postmaster, on a data_folder, behind a socket_folder; programs are run
+
+schema, stores, images, attachments, snapshot    what is kept, a module each
 """

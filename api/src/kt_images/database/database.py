@@ -1,4 +1,4 @@
-"""The database: its primary, and the replicas that are read in the primary's place."""
+"""The database: its primary, and the replicas that are read instead of it."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from kt_images.database.pool import Pool
 
 @dataclass(frozen=True)
 class Pools:
-    """Connections to the same servers, kept apart so that a crowd of slow lists takes none from single statements."""
+    """Connections to the same servers, in two pools so that a crowd of slow lists takes none from single statements."""
 
     statements: Pool
     streams: Pool
@@ -22,11 +22,11 @@ class Pools:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, dsn: str, settings: Settings, fallback: str = "") -> AsyncIterator[Self]:
-        """`fallback` is the DSN to use while `dsn` cannot be reached."""
+        """Connect on demand; `fallback` is the DSN to use while `dsn` is unreachable."""
         limits = Limits(
             settings.connect_timeout, settings.acquire_timeout, settings.statement_timeout, settings.lock_timeout
         )
-        # A list waits longer for its turn than other requests: slow readers come in crowds.
+        # A list waits longer for a connection than other requests: slow readers come in crowds.
         patient = dataclasses.replace(limits, acquire=max(limits.acquire, settings.stream_patience))
         async with (
             Pool(dsn, settings.pool_size, limits, fallback) as statements,
@@ -37,7 +37,7 @@ class Pools:
 
 @dataclass(frozen=True)
 class Database:
-    """The primary, which takes changes, and the replicas; without replicas both are the primary."""
+    """The primary, which accepts changes, and the replicas; without replicas both are the primary."""
 
     primary: Pools
     replica: Pools
@@ -45,7 +45,7 @@ class Database:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, dsn: str, settings: Settings) -> AsyncIterator[Self]:
-        """Share connections to the primary at `dsn` and to the settings' replicas; nothing is connected yet."""
+        """Connect, on demand, to the primary at `dsn` and to the replicas in the settings."""
         async with Pools.open(dsn, settings) as primary:
             if not settings.postgres_replica_dsn:
                 yield cls(primary, primary)

