@@ -56,10 +56,11 @@ class Uploads:
 
         Raises ImageNotFoundError, DigestMismatchError, UnavailableError, and what `receive()` and `inspect()` raise.
         """
-        await images.read(self._db, image_id)
-        async with self._received(upload) as received:
-            picture = await self._decoders.inspect(received.path)
-            return await shielded(self._attach(received, picture, image_id, filename))
+        async with self._place():
+            await images.read(self._db, image_id)
+            async with self._received(upload) as received:
+                picture = await self._decoders.inspect(received.path)
+                return await shielded(self._attach(received, picture, image_id, filename))
 
     async def create(self, upload: ImageUpload, on_duplicate: OnDuplicate) -> tuple[Image, bool]:
         """Store a file as a new image; return the image, and whether it is new.
@@ -68,17 +69,21 @@ class Uploads:
         DuplicateError, MERGE_TAGS adds the tags to that image. Raises InvalidRequestError when it would have too many,
         and what `attach()` raises.
         """
-        async with self._received(upload) as received:
+        async with self._place(), self._received(upload) as received:
             new = upload.image()
             picture = await self._decoders.inspect(received.path)
             return await shielded(self._create(received, picture, new, on_duplicate))
 
-    @contextlib.asynccontextmanager
-    async def _received(self, upload: Upload) -> AsyncIterator[Received]:
-        # Each holds up to a megabyte while it waits for its client; those who wait here would hold as much.
+    def _place(self) -> asyncio.Semaphore:
+        """Return the places for uploads, of which one is free."""
+        # Each holds up to a megabyte while it waits for its client; one that waited here would hold as much.
         if self._places.locked():
             raise UnavailableError("The service is receiving as many uploads as it can; please try again")
-        async with self._places, self._store.receive(upload.file(), self._max_size) as received:
+        return self._places
+
+    @contextlib.asynccontextmanager
+    async def _received(self, upload: Upload) -> AsyncIterator[Received]:
+        async with self._store.receive(upload.file(), self._max_size) as received:
             upload.check_digests(received.sha256)
             yield received
 
