@@ -21,8 +21,10 @@ from pictures import drawn
 # up by sendto(); uvloop's, by a write() that an injected fault would hit instead of the file's.
 ONE_WORKER = """
 import asyncio, concurrent.futures, runpy, uvloop
+from kt_images.files import threads
 uvloop.new_event_loop = asyncio.new_event_loop
 concurrent.futures.ThreadPoolExecutor.__init__.__defaults__ = (1, "", None, ())
+threads._READERS = threads._WRITERS = concurrent.futures.ThreadPoolExecutor()
 runpy.run_module("kt_images", run_name="__main__", alter_sys=True)
 """
 

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     lock_timeout: Seconds = Field(3, ge=0.001, description="Seconds that a statement may wait for a lock")
     max_upload_size: int = Field(256 * 2**20, ge=1, description="Largest uploaded file, in bytes")
     max_pixels: int = Field(100_000_000, ge=1, description="Largest picture, in pixels; all frames together")
+    max_uploads: int = Field(
+        100, ge=1, description="Uploads received at the same time; further ones are answered with 503"
+    )
+    decode_memory: int = Field(
+        512 * 2**20, ge=64 * 2**20, description="Bytes of memory for decoding pictures, all of them together"
+    )
     collect_interval: Seconds = Field(3600, ge=0, description="Seconds between removals of orphaned files; 0: never")
     collect_grace: Annotated[float, Field(allow_inf_nan=False)] = Field(
         86400, ge=60, description="Seconds before an orphaned file may be removed"

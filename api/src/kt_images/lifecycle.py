@@ -1,6 +1,6 @@
 """What the application opens at its start and closes at its end, each in one place.
 
-In this order: the threads that decode pictures, the store, the database with its pools, the collector.
+In this order: the processes that decode pictures, the store, the database with its pools, the collector.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from kt_images.database.connection import Connection
 from kt_images.database.database import Database
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
+from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
-from kt_images.files.pictures import Pictures
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
 from kt_images.uploads import Uploads
@@ -33,15 +33,16 @@ FAILURES = web.AppKey("failures", list[KtImagesError])
 RETRY_SECONDS = 1.0
 
 
-async def _pictures(app: web.Application) -> AsyncIterator[None]:
-    with Pictures(app[app_keys.SETTINGS].max_pixels) as app[app_keys.PICTURES]:
+async def _decoders(app: web.Application) -> AsyncIterator[None]:
+    settings = app[app_keys.SETTINGS]
+    async with Decoders(settings.max_pixels, settings.decode_memory) as app[app_keys.DECODERS]:
         yield
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
     app[app_keys.STORE] = Disk(app[app_keys.SETTINGS].uploads_dir)
     await app[app_keys.STORE].open()
-    app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.PICTURES])
+    app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.DECODERS])
     yield
 
 
@@ -52,12 +53,8 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         Database.open(dsn, settings) as app[app_keys.DATABASE],
         contextlib.AsyncExitStack() as stack,
     ):
-        app[app_keys.UPLOADS] = Uploads(
-            app[app_keys.DATABASE].primary.statements,
-            app[app_keys.STORE],
-            app[app_keys.PICTURES],
-            settings.max_upload_size,
-        )
+        db = app[app_keys.DATABASE].primary.statements
+        app[app_keys.UPLOADS] = Uploads(db, app[app_keys.STORE], app[app_keys.DECODERS], settings)
         try:
             await _match(app)
         except UnavailableError as error:
@@ -79,7 +76,7 @@ async def _collector(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-CONTEXTS = (_pictures, _store, _database, _collector)
+CONTEXTS = (_decoders, _store, _database, _collector)
 
 
 @contextlib.asynccontextmanager

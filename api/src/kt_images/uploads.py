@@ -8,16 +8,19 @@
 Steps 2 to 4 run to completion even if the client leaves, and no database connection is held during 1 and 3.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from kt_images.base_settings import Settings
 from kt_images.database import attachments, images, orphans
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import CollectedError, DuplicateError, UnavailableError
 from kt_images.files import keys
-from kt_images.files.pictures import Picture, Pictures
+from kt_images.files.decoders import Decoders
+from kt_images.files.pictures import Picture
 from kt_images.files.store import Received, Store
 from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
 from kt_images.shielding import shielded
@@ -43,19 +46,21 @@ class ImageUpload(Upload, Protocol):
 class Uploads:
     """The way of a file from a request to the store and the database."""
 
-    def __init__(self, db: Pool, store: Store, pictures: Pictures, max_size: int) -> None:
-        """`max_size` is in bytes."""
-        self._db, self._store, self._pictures, self._max_size = db, store, pictures, max_size
+    def __init__(self, db: Pool, store: Store, decoders: Decoders, settings: Settings) -> None:
+        self._db, self._store, self._decoders = db, store, decoders
+        self._max_size = settings.max_upload_size
+        self._places = asyncio.Semaphore(settings.max_uploads)
 
     async def attach(self, upload: Upload, image_id: int, filename: str) -> Attachment:
         """Store a file as the image's attachment `filename`, replacing one of that name.
 
         Raises ImageNotFoundError, DigestMismatchError, UnavailableError, and what `receive()` and `inspect()` raise.
         """
-        await images.read(self._db, image_id)
-        async with self._received(upload) as received:
-            picture = await self._pictures.inspect(received.path)
-            return await shielded(self._attach(received, picture, image_id, filename))
+        async with self._place():
+            await images.read(self._db, image_id)
+            async with self._received(upload) as received:
+                picture = await self._decoders.inspect(received.path)
+                return await shielded(self._attach(received, picture, image_id, filename))
 
     async def create(self, upload: ImageUpload, on_duplicate: OnDuplicate) -> tuple[Image, bool]:
         """Store a file as a new image; return the image, and whether it is new.
@@ -64,10 +69,17 @@ class Uploads:
         DuplicateError, MERGE_TAGS adds the tags to that image. Raises InvalidRequestError when it would have too many,
         and what `attach()` raises.
         """
-        async with self._received(upload) as received:
+        async with self._place(), self._received(upload) as received:
             new = upload.image()
-            picture = await self._pictures.inspect(received.path)
+            picture = await self._decoders.inspect(received.path)
             return await shielded(self._create(received, picture, new, on_duplicate))
+
+    def _place(self) -> asyncio.Semaphore:
+        """Return the places for uploads, of which one is free."""
+        # Each holds up to a megabyte while it waits for its client; one that waited here would hold as much.
+        if self._places.locked():
+            raise UnavailableError("The service is receiving as many uploads as it can; please try again")
+        return self._places
 
     @contextlib.asynccontextmanager
     async def _received(self, upload: Upload) -> AsyncIterator[Received]:

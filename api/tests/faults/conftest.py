@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from kt_images import collector
@@ -74,3 +75,20 @@ def cared_for(dsn, uploads):
         return answer.stdout
 
     return care
+
+
+@pytest.fixture
+def service(dsn, tmp_path):
+    """A service as a process; gives it and its URL. Its log has no stack at the end."""
+    variables = {"KT_IMAGES_HOST": "127.0.0.1", "KT_IMAGES_PORT": "0", "KT_IMAGES_DECODE_MEMORY": str(256 * 2**20)}
+    command = [sys.executable, "-m", "kt_images", "--postgres_dsn", dsn, "--uploads_dir", str(tmp_path / "images")]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(
+            command, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        line = next(line for line in process.stdout if "http://" in line)
+        yield psutil.Process(process.pid), "http://" + line.split("http://")[1].split(";")[0].split()[0]
+        process.terminate()
+    assert "Traceback" not in (tmp_path / "log").read_text()

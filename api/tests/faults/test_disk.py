@@ -45,7 +45,7 @@ def test_a_full_disk_refuses_uploads_and_serves_on(options, mount, dsn, cared_fo
         ("file_threads", "fsync", 2, "EIO", 500),  # the folder's
         ("file_threads", "rename", 1, "EIO", 500),
         ("file_threads", "mkdir", 1, "ENOSPC", 507),
-        ("loop_thread", "close", 1, "EIO", 500),
+        ("file_threads", "close", 1, "EIO", 500),
     ],
 )
 def test_a_disk_that_fails_changes_nothing(threads, call, when, error, status, dsn, uploads, tmp_path, cared_for):

@@ -9,8 +9,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from kt_images.errors import InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
-from kt_images.files.pictures import Picture, Pictures, inspect
-from kt_images.files.thumbnails import shrink
+from kt_images.files.pictures import Picture, inspect, prepare
+from kt_images.files.shrinking import shrink
 from pictures import ROTATED, drawn
 
 LIMIT = 10_000_000
@@ -18,16 +18,14 @@ SIDE = 256
 
 
 @pytest.fixture(autouse=True)
-def pictures():
-    with Pictures(LIMIT) as made:
-        yield made
+def prepared():
+    prepare(LIMIT)
 
 
 @pytest.fixture
-def look(tmp_path):
+def look():
     def at(content, limit=LIMIT):
-        (tmp_path / "x").write_bytes(content)
-        return inspect(tmp_path / "x", limit)
+        return inspect(BytesIO(content), limit, lambda _: None)
 
     return at
 
@@ -84,7 +82,7 @@ def test_a_picture_that_was_turned_is_turned_once(look):
     assert b"irot" in turned
     found = look(turned)
     assert (found.width, found.height) == (100, 150)
-    with Image.open(BytesIO(shrink(BytesIO(turned), 50))) as small:
+    with Image.open(BytesIO(shrink(BytesIO(turned), 50, lambda _: None))) as small:
         assert small.size == (50, 75)
         assert small.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
@@ -92,13 +90,13 @@ def test_a_picture_that_was_turned_is_turned_once(look):
 def test_the_size_is_that_of_the_picture_that_is_shown(look):
     found = look(PRIMARY_IS_LAST)
     assert (found.width, found.height) == (60, 90)
-    with Image.open(BytesIO(shrink(BytesIO(PRIMARY_IS_LAST), 30))) as small:
+    with Image.open(BytesIO(shrink(BytesIO(PRIMARY_IS_LAST), 30, lambda _: None))) as small:
         assert small.size == (30, 45)
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_thumbnail_is_made_of_each(name):
-    with Image.open(BytesIO(shrink(BytesIO(WHOLE[name]), 40))) as small:
+    with Image.open(BytesIO(shrink(BytesIO(WHOLE[name]), 40, lambda _: None))) as small:
         assert small.size == (40, 27)
 
 
@@ -106,7 +104,7 @@ def test_a_thumbnail_is_never_the_one_inside_the_file():
     """It may show something else."""
     red, blue = heic(Image.new("RGB", (400, 400), "red")), heic(Image.new("RGB", (100, 100), "blue"))
     file = layered(red, (400, 400), [(b"hvc1", (100, 100), inside(blue))], [(b"thmb", 2, [1])])
-    with Image.open(BytesIO(shrink(BytesIO(file), 50))) as small:
+    with Image.open(BytesIO(shrink(BytesIO(file), 50, lambda _: None))) as small:
         red, _, blue = small.convert("RGB").getpixel((20, 20))
     assert red > 4 * blue
 

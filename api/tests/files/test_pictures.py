@@ -11,23 +11,21 @@ import pytest
 from PIL import Image
 
 from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
-from kt_images.files.pictures import MAX_FRAMES, Pictures, inspect
+from kt_images.files.pictures import MAX_FRAMES, inspect, prepare
 from pictures import JPEG, drawn
 
 LIMIT = 10_000_000
 
 
 @pytest.fixture(autouse=True)
-def pictures():
-    with Pictures(LIMIT) as made:
-        yield made
+def prepared():
+    prepare(LIMIT)
 
 
 @pytest.fixture
-def look(tmp_path):
+def look():
     def at(content, limit=LIMIT):
-        (tmp_path / "x").write_bytes(content)
-        return inspect(tmp_path / "x", limit)
+        return inspect(BytesIO(content), limit, lambda _: None)
 
     return at
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from PIL import ExifTags, Image
 
-from kt_images.files import thumbnails
+from kt_images.files.decoders import Decoders
 from pictures import JPEG, ROTATED, drawn
 
 
@@ -74,8 +74,8 @@ async def test_the_widths_are_a_setting(serve):
 
 async def test_it_is_made_once_and_kept_beside_the_original(image, settings, monkeypatch):
     made = []
-    shrink = thumbnails.shrink
-    monkeypatch.setattr(thumbnails, "shrink", lambda *a: made.append(a) or shrink(*a))
+    shrink = Decoders.shrink
+    monkeypatch.setattr(Decoders, "shrink", lambda *a: made.append(a) or shrink(*a))
     await upload(image, JPEG.read_bytes())
     answers = await asyncio.gather(*(small(image, 160) for _ in range(5)))
     assert len({answer.headers["ETag"] for answer, _ in answers}) == 1

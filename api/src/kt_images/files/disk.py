@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
+from kt_images.files import threads
 from kt_images.files.incoming import Incoming
 from kt_images.files.store import Listed, Received
-from kt_images.files.threads import in_thread
 from kt_images.files.translation import EXHAUSTED, translate
 
 # Read by a thread in one go.
@@ -43,7 +43,7 @@ class DiskContent:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(self._part.start, self._part.stop, PIECE):
             size = min(PIECE, self._part.stop - start)
-            piece = await in_thread(os.pread, self.fileno(), size, start)
+            piece = await threads.read(os.pread, self.fileno(), size, start)
             if len(piece) < size:
                 raise DamagedStoreError
             yield piece
@@ -61,44 +61,44 @@ class Disk:
         self._durable: set[Path] = set()  # the objects' folders that are known to outlive a power cut
 
     async def open(self) -> None:
-        await in_thread(self._open)
+        await threads.write(self._open)
 
     async def claim(self) -> str:
-        return await in_thread(self._claim)
+        return await threads.write(self._claim)
 
     async def enter(self, store_id: str) -> None:
-        await in_thread(self._enter, store_id)
+        await threads.write(self._enter, store_id)
 
     async def check(self) -> None:
-        await in_thread(self._check)
+        await threads.read(self._check)
 
     @contextlib.asynccontextmanager
     async def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AsyncIterator[Received]:
-        await in_thread(self._check)
+        await threads.read(self._check)
         if self._id is None:
             raise UnavailableError
         async with self._incoming.receive(pieces, max_size) as received:
             yield received
 
     async def keep(self, received: Received, key: str, content_type: str) -> None:  # noqa: ARG002 (a disk keeps bytes)
-        await in_thread(self._keep, received.path, self._objects / key)
+        await threads.write(self._keep, received.path, self._objects / key)
 
     @contextlib.asynccontextmanager
     async def content(self, key: str, size: int | None = None, part: range | None = None) -> AsyncIterator[DiskContent]:
-        with await in_thread(_open_file, self._objects / key, size) as file:
+        with await threads.read(_open_file, self._objects / key, size) as file:
             yield DiskContent(file, part or range(os.fstat(file.fileno()).st_size))
 
     @contextlib.asynccontextmanager
     async def local_file(self, key: str, size: int) -> AsyncIterator[BinaryIO]:
-        with io.BufferedReader(await in_thread(_open_file, self._objects / key, size)) as file:
+        with io.BufferedReader(await threads.read(_open_file, self._objects / key, size)) as file:
             yield file
 
     async def remove(self, keys: Iterable[str]) -> None:
-        await in_thread(self._remove, list(keys))
+        await threads.write(self._remove, list(keys))
 
     async def walk(self) -> AsyncIterator[list[Listed]]:
         found = self._walk()
-        while step := await in_thread(list, itertools.islice(found, STEP)):
+        while step := await threads.read(list, itertools.islice(found, STEP)):
             yield step
 
     async def sweep(self, before: float) -> list[str]:

@@ -1,19 +1,68 @@
 """Uploads on their way in: each is a temporary local file, written, hashed and synced by threads."""
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from kt_images.errors import TooLargeError, translated_errors
+from kt_images.files import threads
 from kt_images.files.store import Received
-from kt_images.files.threads import in_thread
 from kt_images.files.translation import translate
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
+
+
+class _TemporaryFile:
+    """A file while it is written. Each method is one turn of a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size, self.digest = path, 0, hashlib.sha256()
+        self._descriptor: int | None = None
+
+    def create(self) -> None:
+        with translated_errors(translate):
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o644)
+
+    def write(self, content: bytearray, max_size: int) -> None:
+        self.size += len(content)
+        if self.size > max_size:
+            raise TooLargeError(f"The file is larger than {max_size} bytes")
+        self.digest.update(content)
+        with translated_errors(translate), memoryview(content) as rest:
+            written = 0
+            while written < len(rest):
+                # A short write is the first sign of a full disk; the next one raises.
+                written += os.write(self._opened(), rest[written:])
+
+    def finish(self) -> None:
+        """Make the bytes durable."""
+        with translated_errors(translate):
+            os.fsync(self._opened())
+            self._close()
+
+    def discard(self) -> None:
+        """Close and remove the file, unless it was kept under its key."""
+        # Or its file system is gone, which has been reported already.
+        with contextlib.suppress(OSError):
+            self._close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            raise ValueError("The file is not open")
+        return self._descriptor
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
 
 
 class Incoming:
@@ -21,30 +70,41 @@ class Incoming:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._stuck: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AsyncIterator[Received]:
         """Write the pieces to a file that is removed at the end, if it is still there. See `Store.receive()`."""
-        path = self._folder / uuid.uuid4().hex
-        size, digest = 0, hashlib.sha256()
+        file = _TemporaryFile(self._folder / uuid.uuid4().hex)
         try:
-            descriptor = await in_thread(_create, path)
-            try:
-                async for piece in _gathered(pieces):
-                    size += len(piece)
-                    if size > max_size:
-                        raise TooLargeError(f"The file is larger than {max_size} bytes")
-                    await in_thread(_write, descriptor, piece, digest)
-                await in_thread(_sync, descriptor)
-            finally:
-                os.close(descriptor)
-            yield Received(path, size, digest.hexdigest())
-        finally:
-            await in_thread(_remove, path)
+            await threads.write(file.create)
+            async for content in _gathered(pieces):
+                await threads.write(file.write, content, max_size)
+                del content  # nothing of an upload that waits for its client is held here
+            await threads.write(file.finish)
+            yield Received(file.path, file.size, file.digest.hexdigest())
+        except threads.StuckError as error:
+            self._discard_later(file, error.pending)
+            raise
+        except BaseException:
+            await threads.write(file.discard)
+            raise
+        await threads.write(file.discard)
+
+    def _discard_later(self, file: _TemporaryFile, pending: "asyncio.Future[Any]") -> None:
+        """Discard the file when the thread that works on it has come back."""
+
+        async def discard() -> None:
+            await asyncio.wait([pending])
+            await threads.write(file.discard)
+
+        task = asyncio.create_task(discard())
+        self._stuck.add(task)
+        task.add_done_callback(self._stuck.discard)
 
     async def sweep(self, before: float) -> list[str]:
         """Remove what interrupted uploads left. See `Store.sweep()`."""
-        return await in_thread(self._sweep, before)
+        return await threads.write(self._sweep, before)
 
     def _sweep(self, before: float) -> list[str]:
         removed = []
@@ -58,37 +118,13 @@ class Incoming:
         return removed
 
 
-async def _gathered(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def _gathered(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytearray]:
     gathered = bytearray()
     async for piece in pieces:
         gathered += piece
         if len(gathered) >= PIECE:
-            yield bytes(gathered)
-            gathered.clear()
+            full, gathered = gathered, bytearray()
+            yield full
+            del full
     if gathered:
-        yield bytes(gathered)
-
-
-def _create(path: Path) -> int:
-    with translated_errors(translate):
-        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o644)
-
-
-def _write(descriptor: int, piece: bytes, digest: "hashlib._Hash") -> None:
-    digest.update(piece)
-    rest = memoryview(piece)
-    with translated_errors(translate):
-        while rest:
-            # A short write is the first sign of a full disk; the next one raises.
-            rest = rest[os.write(descriptor, rest) :]
-
-
-def _sync(descriptor: int) -> None:
-    with translated_errors(translate):
-        os.fsync(descriptor)
-
-
-def _remove(path: Path) -> None:
-    # Kept under its key by now, or its file system is gone, which has been reported already.
-    with contextlib.suppress(OSError):
-        path.unlink()
+        yield gathered

@@ -1,18 +1,15 @@
 """What an uploaded file holds: a picture that decodes completely, its type and its size."""
 
-import asyncio
 import contextlib
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, ParamSpec, Self, TypeVar
+from typing import BinaryIO
 
 import pillow_heif
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, ExifTags, Image, UnidentifiedImageError
 
 from kt_images.errors import (
     InvalidRequestError,
@@ -21,7 +18,7 @@ from kt_images.errors import (
     UnsupportedMediaTypeError,
     translated_errors,
 )
-from kt_images.files.precautions import DAMAGED, TOO_LARGE, check_demands, check_end, check_scans
+from kt_images.files.precautions import DAMAGED, MAX_SCANS, TOO_LARGE, check_demands, check_end, count_scans
 
 # Each media type that is stored, and its extension in the store.
 EXTENSIONS = {
@@ -44,13 +41,14 @@ MAX_FRAMES = 500
 # How Pillow reports texts in a PNG that inflate beyond its limits; it has no class for that.
 TEXTS_TOO_LARGE = re.compile("MAX_TEXT_CHUNK|memory used in text chunks")
 
+TOO_DEMANDING = "The image takes too much memory or time to decode"
 UNSUPPORTED = "The file is not an image that can be stored; send JPEG, PNG, GIF, WebP, AVIF, HEIC, HEIF, TIFF or BMP"
 
 # The values of EXIF's orientation that exchange width and height.
 ON_ITS_SIDE = {5, 6, 7, 8}
 
-P = ParamSpec("P")
-T = TypeVar("T")
+# Is told of pixels before they are decoded; may raise MemoryError.
+Declare = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -63,71 +61,57 @@ class Picture:
     height: int
 
 
-class Pictures:
-    """The threads that decode pictures: one per processor, and used for nothing else."""
-
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
-        # Pillow's settings are those of the whole process. It refuses twice as many pixels; `inspect()` is exact.
-        Image.MAX_IMAGE_PIXELS = max_pixels
-        warnings.filterwarnings("ignore", module="PIL")
-        # A thumbnail inside the file need not show the same picture, and nothing here uses the other extras. One
-        # thread for each picture: there are as many pictures at once as processors.
-        pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
-        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="pictures")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
-
-    async def inspect(self, path: Path) -> Picture:
-        """Return what the file holds. Raises the same errors as the function `inspect()`."""
-        return await self.run(inspect, path, self._max_pixels)
-
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the function in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+def prepare(max_pixels: int) -> None:
+    """Set up the libraries, whose settings are those of the whole process."""
+    # Pillow refuses twice as many pixels; `inspect()` is exact.
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    warnings.filterwarnings("ignore", module="PIL")
+    # A thumbnail inside the file need not show the same picture, and nothing here uses the other extras. One thread for
+    # each picture: there are as many pictures at once as processors.
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    Image.init()
 
 
-def inspect(path: Path, max_pixels: int) -> Picture:
+def inspect(file: BinaryIO, max_pixels: int, declare: Declare) -> Picture:
     """Decode every frame of the file's picture; return its type and size. Blocks.
+
+    `declare` is told the pixels of each frame before they are decoded.
 
     Raises UnsupportedMediaTypeError for anything but a picture of a known format, TooLargeError for more than
     `max_pixels` (of all frames together) or MAX_FRAMES, InvalidRequestError for an empty, truncated or damaged file.
     """
-    if not path.stat().st_size:
+    if not file.seek(0, os.SEEK_END):
         raise InvalidRequestError("The file is empty")
     with translated_errors(translate):
-        check_demands(path, max_pixels, MAX_FRAMES)
-    with opened(path) as image:
+        check_demands(file, max_pixels, MAX_FRAMES)
+    with opened(file) as image:
         content_type = _content_type(image)
-        if content_type == "image/jpeg":
-            check_scans(path, image.width * image.height, max_pixels)
-        width, height = _decode(image, max_pixels)
-    check_end(path, content_type)
+        scans = count_scans(file) if content_type == "image/jpeg" else 1
+        width, height = _decode(image, max_pixels, max_pixels * MAX_SCANS // max(scans, 1), declare)
+    check_end(file, content_type)
     return Picture(content_type, EXTENSIONS[content_type], width, height)
 
 
 @contextlib.contextmanager
-def opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
+def opened(file: BinaryIO) -> Iterator[Image.Image]:
     """Open a picture; this reads only its header. Blocks.
 
     Any exception of Pillow, here or while the picture is in use, becomes UnsupportedMediaTypeError, TooLargeError or
-    InvalidRequestError.
+    InvalidRequestError, except MemoryError.
     """
-    with translated_errors(translate), Image.open(source, formats=READERS) as image:
+    file.seek(0)
+    with translated_errors(translate), Image.open(file, formats=READERS) as image:
         yield image
 
 
 def translate(error: Exception) -> KtImagesError | None:
-    """Return what an exception of the libraries means; None if it is the disk's."""
+    """Return what an exception of the libraries means; None if it is the disk's, or memory's."""
     if isinstance(error, UnidentifiedImageError):
         return UnsupportedMediaTypeError(UNSUPPORTED)
     if isinstance(error, Image.DecompressionBombError):
         return TooLargeError(TOO_LARGE)
-    if isinstance(error, OSError) and error.errno:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
         return None
     if isinstance(error, ValueError) and TEXTS_TOO_LARGE.search(str(error)):
         return TooLargeError("The image contains too much text")
@@ -142,13 +126,15 @@ def _content_type(image: Image.Image) -> str:
     return f"image/{image.format}".lower()
 
 
-def _decode(image: Image.Image, max_pixels: int) -> tuple[int, int]:
-    """Decode all frames; return the size of the one that is shown, upright."""
+def _decode(image: Image.Image, max_pixels: int, max_frame: int, declare: Declare) -> tuple[int, int]:
+    """Decode all frames, each of at most `max_frame` pixels; return the size of the one that is shown, upright."""
     shown, pixels, frames, size = image.tell(), 0, 0, (0, 0)
     while _has_frame(image, frames):
-        pixels += image.width * image.height
-        if pixels > max_pixels or frames >= MAX_FRAMES:
+        frame = image.width * image.height
+        pixels += frame
+        if pixels > max_pixels or frame > max_frame or frames >= MAX_FRAMES:
             raise TooLargeError(TOO_LARGE)
+        declare(frame)
         image.load()
         if frames == shown:  # only now: some formats are decoded to find their EXIF data
             size = _upright_size(image)

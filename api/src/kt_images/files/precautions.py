@@ -1,13 +1,14 @@
 """Checks around the decoder: for files that cost more than their pixels suggest, and for missing ends."""
 
+import os
 import re
-from pathlib import Path
+from typing import BinaryIO
 
 from kt_images.errors import InvalidRequestError, TooLargeError
 from kt_images.files import heif, tiff
 
 # A progressive JPEG may go over its pixels again and again: a file of 300 KB that takes minutes. Honest files have
-# about ten scans.
+# about ten scans; a smaller picture may have more.
 MAX_SCANS = 20
 SCAN = b"\xff\xda"
 
@@ -29,32 +30,30 @@ TOO_LARGE = "The image has too many pixels or frames"
 DAMAGED = "The image is truncated or damaged"
 
 
-def check_demands(path: Path, max_pixels: int, max_pages: int) -> None:
+def check_demands(file: BinaryIO, max_pixels: int, max_pages: int) -> None:
     """Raise TooLargeError for a TIFF or HEIF whose opening alone, or whose references, cost too much."""
-    with path.open("rb") as file:
-        for pieces, size in tiff.demand(file, max_pages):
-            if pieces > MAX_PIECES or size > MAX_METADATA:
-                raise TooLargeError(TOO_LARGE)
-        file.seek(0)
-        demand = heif.demand(file)
-        if demand.pixels > MAX_HEIF_WORK * max_pixels or demand.metadata > MAX_METADATA:
+    file.seek(0)
+    for pieces, size in tiff.demand(file, max_pages):
+        if pieces > MAX_PIECES or size > MAX_METADATA:
             raise TooLargeError(TOO_LARGE)
-
-
-def check_scans(path: Path, pixels: int, max_pixels: int) -> None:
-    """Raise TooLargeError for a JPEG of so many pixels whose scans are too many."""
-    scans, last = 0, b""
-    with path.open("rb") as file:
-        while content := file.read(READ_SIZE):
-            scans += (last + content).count(SCAN)
-            last = content[-1:]
-    if scans * pixels > MAX_SCANS * max_pixels:
+    file.seek(0)
+    demand = heif.demand(file)
+    if demand.pixels > MAX_HEIF_WORK * max_pixels or demand.metadata > MAX_METADATA:
         raise TooLargeError(TOO_LARGE)
 
 
-def check_end(path: Path, content_type: str) -> None:
+def count_scans(file: BinaryIO) -> int:
+    """Return how many scans a JPEG and the pictures behind it have."""
+    scans, last = 0, b""
+    file.seek(0)
+    while content := file.read(READ_SIZE):
+        scans += (last + content).count(SCAN)
+        last = content[-1:]
+    return scans
+
+
+def check_end(file: BinaryIO, content_type: str) -> None:
     """Raise InvalidRequestError for a file that decodes although its end is missing."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - MAX_END))
-        if content_type in ENDS and not ENDS[content_type].search(file.read()):
-            raise InvalidRequestError(DAMAGED)
+    file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_END))
+    if content_type in ENDS and not ENDS[content_type].search(file.read()):
+        raise InvalidRequestError(DAMAGED)

@@ -1,18 +1,58 @@
-"""System calls that may block, away from the event loop."""
+"""System calls that may block, away from the event loop, and not for ever.
+
+Reads have threads of their own: a disk that takes no more writes can still be read.
+"""
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
+from kt_images.errors import UnavailableError
 from kt_images.shielding import shielded
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# A thread starts with the first call that needs it.
+_READERS = ThreadPoolExecutor(16, thread_name_prefix="readers")
+_WRITERS = ThreadPoolExecutor(16, thread_name_prefix="writers")
 
-async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run the function in a thread, to completion even if the caller is cancelled.
+# To sync what an upload wrote may take a busy disk a while; to read does not.
+WRITE_SECONDS, READ_SECONDS = 60.0, 5.0
 
-    So no descriptor is closed, and no file removed, while a thread still works on it.
+
+class StuckError(UnavailableError):
+    """A system call does not return. `pending` is done when it has returned after all."""
+
+    sentence = "The store does not respond; please try again later"
+
+    def __init__(self, pending: "asyncio.Future[Any]") -> None:
+        super().__init__()
+        self.pending = pending
+
+
+async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run the function in a writer's thread, to completion even if the caller is cancelled.
+
+    So no descriptor is closed, and no file removed, while a thread still works on it. Raises StuckError when it takes
+    longer than a disk may, and UnavailableError when no thread is free for as long.
     """
-    return await shielded(asyncio.to_thread(function, *args, **kwargs))
+    return await shielded(_run(_WRITERS, WRITE_SECONDS, partial(function, *args, **kwargs)))
+
+
+async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run the function in a reader's thread. See `write()`."""
+    return await shielded(_run(_READERS, READ_SECONDS, partial(function, *args, **kwargs)))
+
+
+async def _run(threads: Executor, seconds: float, call: Callable[[], T]) -> T:
+    submitted = threads.submit(call)
+    pending = asyncio.wrap_future(submitted)
+    done, _ = await asyncio.wait([pending], timeout=seconds)
+    if done:
+        return pending.result()
+    if submitted.cancel():
+        raise UnavailableError(StuckError.sentence)
+    raise StuckError(pending)

@@ -1,6 +1,5 @@
 """What a TIFF asks of its reader, worked out before Pillow reads it."""
 
-import itertools
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -16,15 +15,18 @@ def demand(file: BinaryIO, max_pages: int) -> Iterator[tuple[int, int]]:
     """Give for each page how many strips or tiles there are so far, and how many bytes of tags.
 
     Pillow makes objects of all of them before it knows the picture's size. Nothing for a file of another format.
+    Raises ValueError for pages that go round in a circle.
     """
     header = file.read(8)
     if header[:4] not in TiffImagePlugin.PREFIXES:
         return
     directory = TiffImagePlugin.ImageFileDirectory_v2(header + (file.read(8) if header[2] == BIG_TIFF else b""))
     pieces = size = 0
-    for _ in itertools.repeat(None, max_pages + 1):
-        if not directory.next:
-            return
+    seen: set[int] = set()
+    while directory.next and len(seen) <= max_pages:
+        if directory.next in seen:
+            raise ValueError("A page names an earlier one as the next")
+        seen.add(directory.next)
         file.seek(directory.next)
         directory.load(file)
         tags = directory._tagdata  # noqa: SLF001 (as bytes; asked for by their names they are objects)

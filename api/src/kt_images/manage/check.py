@@ -16,7 +16,6 @@ from kt_images.errors import DamagedStoreError
 from kt_images.files.disk import Disk
 from kt_images.files.keys import object_key
 from kt_images.files.store import Content, Listed, Store
-from kt_images.files.threads import in_thread
 from kt_images.manage import command
 from kt_images.manage.progress import Progress
 from kt_images.manage.report import Problem, Report
@@ -93,7 +92,7 @@ async def _look(store: Store, deep: bool, row: Attachment) -> str | None:
 async def _sha256(content: Content) -> str:
     digest = hashlib.sha256()
     async for piece in content:
-        await in_thread(digest.update, piece)
+        await asyncio.to_thread(digest.update, piece)
     return digest.hexdigest()
 
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from kt_images.base_settings import Settings
 from kt_images.database.database import Database
-from kt_images.files.pictures import Pictures
+from kt_images.files.decoders import Decoders
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.uploads import Uploads
@@ -14,7 +14,7 @@ from kt_images.uploads import Uploads
 SETTINGS = web.AppKey("settings", Settings)
 DATABASE = web.AppKey("database", Database)
 STREAMS = web.AppKey("streams", asyncio.Semaphore)
-PICTURES = web.AppKey("pictures", Pictures)
+DECODERS = web.AppKey("decoders", Decoders)
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)
 # Not `Store`: a key's type must be a class.
 STORE: web.AppKey[Store] = web.AppKey("store")
