@@ -1,27 +1,30 @@
 """kt-images: stores images and their tags and gives them back as fast as the hardware can.
 
-client --> application --> views --> uploads --> database --> PostgreSQL
-                             |          `------> files    --> disk
-                             `-----------------> both
-application --> collector --> database | files
-shell  --> manage --> all of these but the views      shell --> cli --> client --> HTTP
+HTTP  --> application --> views --> uploads --> database --> PostgreSQL
+              |             |          `------> files    --> disk
+             http           `-----------------> both
+shell --> manage --> database | files           shell --> cli --> client --> HTTP
 
-application    the routes
-lifecycle      what is opened at the start and closed at the end
-views          HTTP in, HTTP out
-http           what any call needs, whatever it is about
-uploads        the one step that needs both floors below, in order
-pairing        which store belongs to which database
-collector      the removal of files that no row names any more
-database       PostgreSQL: connections, schema, images, the stream of a list, attachments
-files          the store, what is in a picture, and smaller pictures
-fixtures       the schema, as SQL
-migrations     the way there from earlier releases
-manage         commands for whoever runs the service
-shielding      steps that are never left half done
-client         the Python client of the API; imports nothing of the others, nor they of it
-cli            kt-images, the command line, on top of the client alone
-models, fields, errors, base_settings    the words everybody shares
+application     all routes and middlewares, on one screen
+lifecycle       what is opened at the start and closed at the end
+views           a module for each resource: typed arguments in, an answer out
+http            what any call needs, whatever it is about: errors, forms, conditions, sockets
+uploads         a file's way from a request into the store and the database
+collector       removes the objects of orphans
+pairing         which store belongs to which database
+shielding       runs a step to completion even if the caller is cancelled
+database        PostgreSQL: driver, pools, schema, a module for each table, the stream of a list
+files           the store and its keys, files on their way in, pictures and thumbnails
+fixtures        the schema, as SQL
+migrations      how the schema has changed since release 0.1.0, as SQL
+manage          commands for whoever runs the service
+client          the Python client of the API, for anybody's programs
+cli             kt-images, the command line, on top of client
+models          the nouns: image, attachment, selection, totals
+fields          the types of their fields, which normalise what comes from outside
+errors          what can go wrong, in sentences that a client may read
+base_settings   the environment and the command line, as one frozen object
+__main__, wsgi  the ways in
 
-Imports run down this picture, never up and never across.
+Imports follow the arrows, never back and never across. The nouns, their fields, errors and settings are everybody's.
 """
