@@ -29,7 +29,7 @@ REFUSED = {400, 413, 415}
 def seeds():
     pictures.prepare(10**8)
     frames = {"save_all": True, "append_images": [Image.new("RGB", (40, 30), color) for color in ("red", "blue")]}
-    made = [drawn(form, exif=ROTATED) for form in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "HEIF")]
+    made = [drawn(form, exif=ROTATED.tobytes()) for form in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "HEIF")]
     made += [drawn(form) for form in ("GIF", "BMP")]
     made += [drawn(form, **frames) for form in ("GIF", "PNG", "WEBP", "AVIF", "TIFF", "MPO", "HEIF")]
     made += [

@@ -32,6 +32,21 @@ DELETE = "delete from attachments where image_id = %(image_id)s and filename = %
 
 REFERENCED = "select object_key from attachments where object_key = any(%(keys)s)"
 
+# The same bytes may belong to a million images: what one answer holds must not depend on it.
+MOST_OF_THE_SAME = 100
+
+SELECT_BY_BYTES = f"""
+    select {COLUMNS}
+    from (select distinct unnest(%(sha256)s::text[]) as asked) as digests
+    cross join lateral (
+        select {COLUMNS} from attachments
+        where sha256 = asked
+        order by image_id, filename collate "C"
+        limit {MOST_OF_THE_SAME}
+    ) as having_it
+    order by image_id, filename collate "C"
+"""
+
 HAVE_BYTES = "select exists (select from attachments where sha256 = %(sha256)s) as found"
 
 # Held to the end of the transaction: another upload of the same bytes waits for it.
@@ -90,6 +105,12 @@ async def read_all(db: Queryable, image_id: int) -> list[Attachment]:
     return [Attachment.model_validate(row) for row in await db.query(SELECT_ALL, {"image_id": image_id})]
 
 
+async def read_by_bytes(db: Queryable, sha256: Collection[str]) -> list[Attachment]:
+    """Return the attachments with these SHA-256, by image and filename; of each, the first 100."""
+    rows = await db.query(SELECT_BY_BYTES, {"sha256": list(sha256)})
+    return [Attachment.model_validate(row) for row in rows]
+
+
 async def have_bytes(db: Queryable, sha256: str) -> bool:
     """Tell whether an attachment has these bytes at this moment."""
     return bool((await db.query(HAVE_BYTES, {"sha256": sha256}))[0].found)
@@ -106,25 +127,3 @@ async def delete(db: Queryable, image_id: int, filename: str) -> None:
     """Delete the attachment; its object is left to the collector. Raises AttachmentNotFoundError."""
     if not await db.query(DELETE, {"image_id": image_id, "filename": filename}):
         raise AttachmentNotFoundError
-
-
-# The same bytes may belong to a million images: what one answer holds must not depend on it.
-MOST_OF_THE_SAME = 100
-
-SELECT_BY_BYTES = f"""
-    select {COLUMNS}
-    from (select distinct unnest(%(sha256)s::text[]) as asked) as digests
-    cross join lateral (
-        select {COLUMNS} from attachments
-        where sha256 = asked
-        order by image_id, filename collate "C"
-        limit {MOST_OF_THE_SAME}
-    ) as having_it
-    order by image_id, filename collate "C"
-"""
-
-
-async def read_by_bytes(db: Queryable, sha256: Collection[str]) -> list[Attachment]:
-    """Return the attachments with these SHA-256, by image and filename; of each, the first 100."""
-    rows = await db.query(SELECT_BY_BYTES, {"sha256": list(sha256)})
-    return [Attachment.model_validate(row) for row in rows]

@@ -20,9 +20,9 @@ from typing import BinaryIO
 
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
 from kt_images.files import threads
+from kt_images.files.failures import EXHAUSTED, translate
 from kt_images.files.incoming import Incoming
 from kt_images.files.store import Listed, Received
-from kt_images.files.translation import EXHAUSTED, translate
 
 # Read by a thread in one go.
 PIECE = 2**20
@@ -85,12 +85,12 @@ class Disk:
 
     @contextlib.asynccontextmanager
     async def content(self, key: str, size: int | None = None, part: range | None = None) -> AsyncIterator[DiskContent]:
-        with await threads.read(_open_file, self._objects / key, size) as file:
-            yield DiskContent(file, part or range(os.fstat(file.fileno()).st_size))
+        with await self._opened(key, size) as file:
+            yield DiskContent(file, part or range(await threads.read(_size, file) if size is None else size))
 
     @contextlib.asynccontextmanager
     async def local_file(self, key: str, size: int) -> AsyncIterator[BinaryIO]:
-        with io.BufferedReader(await threads.read(_open_file, self._objects / key, size)) as file:
+        with io.BufferedReader(await self._opened(key, size)) as file:
             yield file
 
     async def remove(self, keys: Iterable[str]) -> None:
@@ -103,6 +103,13 @@ class Disk:
 
     async def sweep(self, before: float) -> list[str]:
         return await self._incoming.sweep(before)
+
+    async def _opened(self, key: str, size: int | None) -> io.FileIO:
+        try:
+            return await threads.read(_open_file, self._objects / key, size)
+        except threads.StuckError as error:
+            error.pending.add_done_callback(lambda opening: opening.exception() or opening.result().close())
+            raise
 
     def _open(self) -> None:
         with translated_errors(translate):
@@ -179,6 +186,10 @@ def _open_file(path: Path, size: int | None) -> io.FileIO:
         os.close(descriptor)
         raise DamagedStoreError
     return io.FileIO(descriptor)
+
+
+def _size(file: io.FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

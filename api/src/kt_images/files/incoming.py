@@ -1,18 +1,16 @@
 """Uploads on their way in: each is a temporary local file, written, hashed and synced by threads."""
 
-import asyncio
 import contextlib
 import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from kt_images.errors import TooLargeError, translated_errors
 from kt_images.files import threads
+from kt_images.files.failures import translate
 from kt_images.files.store import Received
-from kt_images.files.translation import translate
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
@@ -70,7 +68,6 @@ class Incoming:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stuck: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AsyncIterator[Received]:
@@ -84,23 +81,12 @@ class Incoming:
             await threads.write(file.finish)
             yield Received(file.path, file.size, file.digest.hexdigest())
         except threads.StuckError as error:
-            self._discard_later(file, error.pending)
+            await threads.clean_up(file.discard, after=error.pending)
             raise
         except BaseException:
-            await threads.write(file.discard)
+            await threads.clean_up(file.discard)
             raise
-        await threads.write(file.discard)
-
-    def _discard_later(self, file: _TemporaryFile, pending: "asyncio.Future[Any]") -> None:
-        """Discard the file when the thread that works on it has come back."""
-
-        async def discard() -> None:
-            await asyncio.wait([pending])
-            await threads.write(file.discard)
-
-        task = asyncio.create_task(discard())
-        self._stuck.add(task)
-        task.add_done_callback(self._stuck.discard)
+        await threads.clean_up(file.discard)
 
     async def sweep(self, before: float) -> list[str]:
         """Remove what interrupted uploads left. See `Store.sweep()`."""

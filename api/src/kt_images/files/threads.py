@@ -19,6 +19,9 @@ T = TypeVar("T")
 _READERS = ThreadPoolExecutor(16, thread_name_prefix="readers")
 _WRITERS = ThreadPoolExecutor(16, thread_name_prefix="writers")
 
+# What cleans up behind calls that have not returned yet; the event loop itself keeps no task alive.
+_CLEANING: set[asyncio.Task[None]] = set()
+
 # To sync what an upload wrote may take a busy disk a while; to read does not.
 WRITE_SECONDS, READ_SECONDS = 60.0, 5.0
 
@@ -40,6 +43,23 @@ async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     longer than a disk may, and UnavailableError when no thread is free for as long.
     """
     return await shielded(_run(_WRITERS, WRITE_SECONDS, partial(function, *args, **kwargs)))
+
+
+async def clean_up(function: Callable[[], object], after: "asyncio.Future[Any] | None" = None) -> None:
+    """Run the function in a writer's thread, sooner or later; wait no longer for it than a disk may take.
+
+    `after` is the call that has to return first.
+    """
+
+    async def cleaning() -> None:
+        if after:
+            await asyncio.wait([after])
+        await asyncio.get_running_loop().run_in_executor(_WRITERS, function)
+
+    task = asyncio.create_task(cleaning())
+    _CLEANING.add(task)
+    task.add_done_callback(_CLEANING.discard)
+    await shielded(asyncio.wait([task], timeout=0 if after else WRITE_SECONDS))
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -51,20 +51,26 @@ class ReadyView(View):
             200: The database, its schema and the store can be reached.
             503: One of them cannot; the sentence names it.
         """
-        unreachable = []
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await schema.check(self.db)
-        except SchemaError:
-            unreachable.append("schema")
-        except (KtImagesError, TimeoutError):
-            unreachable.append("database")
-        try:
-            await self.store.check()
-        except UnavailableError:
-            unreachable.append("store")
-        if unreachable:
+        found = await asyncio.gather(self._missing_of_database(), self._missing_of_store())
+        if unreachable := [one for one in found if one]:
             raise UnavailableError(f"Not reachable: {', '.join(unreachable)}")
         return json_answer(Health(status="ok"))
 
     head = get
+
+    async def _missing_of_database(self) -> str | None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await schema.check(self.db)
+        except SchemaError:
+            return "schema"
+        except (KtImagesError, TimeoutError):
+            return "database"
+        return None
+
+    async def _missing_of_store(self) -> str | None:
+        checking = asyncio.create_task(self.store.check())
+        checking.add_done_callback(asyncio.Task.exception)  # also when nobody waits for it any more
+        # Not cancelled when it takes longer: a thread that hangs in a system call cannot be.
+        await asyncio.wait([checking], timeout=PATIENCE_SECONDS)
+        return None if checking.done() and not checking.exception() else "store"
