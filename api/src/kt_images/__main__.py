@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 
@@ -19,12 +20,18 @@ from kt_images.lifecycle import FAILURES
 
 # After the last request in flight: for bytes that are still on their way out.
 LAST_BYTES_SECONDS = 2.0
+# That a connection may be idle between two requests.
+KEEP_ALIVE_SECONDS = 75.0
+
+# Each client, database session and open file is one; what the system gives by default is soon used up.
+DESCRIPTORS = 65536
 
 
 def main() -> None:
     """Serve; exit with 0 after a signal to stop, with 1 and a sentence if the service cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = read_settings()
+    _raise_limit_of_descriptors()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(serve(settings))
@@ -37,7 +44,13 @@ def main() -> None:
 async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then let the requests in flight finish within the grace period."""
     app = create_app(settings)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=LAST_BYTES_SECONDS, access_log=None)
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,
+        shutdown_timeout=LAST_BYTES_SECONDS,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        access_log=None,
+    )
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _end, stop)
@@ -61,6 +74,13 @@ async def serve(settings: Settings) -> None:
             raise failure
     finally:
         await runner.cleanup()
+
+
+def _raise_limit_of_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _end(stop: asyncio.Event) -> None:

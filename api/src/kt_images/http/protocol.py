@@ -1,8 +1,11 @@
-"""aiohttp's protocol, with the service's own answers to what it refuses before any middleware."""
+"""aiohttp's protocol, with limits on connections, and the service's own answers to what no middleware sees."""
 
+import asyncio
 import logging
+import resource
+import time
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web, web_server
 from aiohttp.web_protocol import RequestHandler
@@ -12,8 +15,65 @@ from kt_images.http import problems, safety
 logger = logging.getLogger(__name__)
 
 
+# For the whole head of a request, from the moment of the connection or from the head's first byte.
+HEAD_SECONDS = 10.0
+# Descriptors that are not for clients: of the database, of files, of decoders.
+RESERVED = 200
+LOG_SECONDS = 1.0
+
+
 class Protocol(RequestHandler):
-    """Answers errors that no middleware sees as all others are answered."""
+    """A connection. Closes one whose request does not come, and refuses one that is too many.
+
+    Answers errors that no middleware sees as all others are answered.
+    """
+
+    _open: ClassVar[int] = 0
+    _logged_at: ClassVar[float] = 0.0
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for a request, but not for ever."""
+        super().connection_made(transport)
+        Protocol._open += 1
+        if Protocol._open > max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED):
+            self._refuse()
+        else:
+            self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection."""
+        Protocol._open -= 1
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come: of a head, which must be complete soon, or of a body, which others watch over."""
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done():
+            self._expect_nothing()
+        elif self._limit is None:
+            self._expect_head()
+
+    def _expect_head(self) -> None:
+        self._limit = self._loop.call_later(HEAD_SECONDS, self.force_close)
+
+    def _expect_nothing(self) -> None:
+        if self._limit:
+            self._limit.cancel()
+            self._limit = None
+
+    def _refuse(self) -> None:
+        """Close the connection with a 503, while there are descriptors for those that are open."""
+        if time.monotonic() - Protocol._logged_at > LOG_SECONDS:
+            Protocol._logged_at = time.monotonic()
+            logger.warning("More clients than descriptors: %d connections are open", Protocol._open)
+        response = problems.answer(HTTPStatus.SERVICE_UNAVAILABLE, "The service has too many connections; try again")
+        body = str(response.text).encode()
+        head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.write(f"{head}Retry-After: 1\r\nConnection: close\r\n\r\n".encode() + body)
+        self.force_close()
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
