@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     lock_timeout: Seconds = Field(3, ge=0.001, description="Seconds that a statement may wait for a lock")
     max_upload_size: int = Field(256 * 2**20, ge=1, description="Largest uploaded file, in bytes")
     max_pixels: int = Field(100_000_000, ge=1, description="Largest picture, in pixels; all frames together")
+    max_attachments: int = Field(1000, ge=1, description="Most attachments of one image")
     max_uploads: int = Field(
         100, ge=1, description="Uploads received at the same time; further ones are answered with 503"
     )

@@ -80,6 +80,13 @@ class DuplicateError(KtImagesError):
         super().__init__(f"Image <{image_id}> has the same bytes")
 
 
+class TooManyAttachmentsError(KtImagesError):
+    """The image has as many attachments as the settings allow."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The image has {most} attachments already, and may not have more; delete one first")
+
+
 class StalledError(KtImagesError):
     """The client sends its body too slowly."""
 

@@ -49,15 +49,17 @@ class Uploads:
     def __init__(self, db: Pool, store: Store, decoders: Decoders, settings: Settings) -> None:
         self._db, self._store, self._decoders = db, store, decoders
         self._max_size = settings.max_upload_size
+        self._max_attachments = settings.max_attachments
         self._places = asyncio.Semaphore(settings.max_uploads)
 
     async def attach(self, upload: Upload, image_id: int, filename: str) -> Attachment:
         """Store a file as the image's attachment `filename`, replacing one of that name.
 
-        Raises ImageNotFoundError, DigestMismatchError, UnavailableError, and what `receive()` and `inspect()` raise.
+        Raises ImageNotFoundError, TooManyAttachmentsError, DigestMismatchError, UnavailableError, and what `receive()`
+        and `inspect()` raise.
         """
         async with self._place():
-            await images.read(self._db, image_id)
+            await attachments.check_room(self._db, image_id, filename, self._max_attachments)
             async with self._received(upload) as received:
                 picture = await self._decoders.inspect(received.path)
                 return await shielded(self._attach(received, picture, image_id, filename))

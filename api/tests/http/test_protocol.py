@@ -85,6 +85,7 @@ async def test_a_slow_body_is_none_of_its_business(hurried, client):
 
 async def test_a_connection_too_many_is_a_503_and_the_others_are_served(client, monkeypatch, caplog):
     assert (await client.get("/healthz")).status == 200
+    monkeypatch.setattr(protocol, "RESERVED", 1)
     limit = protocol.Protocol._open + 5 + protocol.RESERVED
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     crowd = [await connect(client) for _ in range(20)]

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import aiohttp
 import pytest
@@ -375,3 +376,15 @@ async def test_a_damaged_file_is_never_served(image, settings, damage):
         os.mkfifo(stored)
     answer = await image.get("/media/1/a.png")
     assert (answer.status, await answer.json()) == (500, {"error": "The stored file is damaged"})
+
+
+async def test_an_image_has_no_more_attachments_than_the_settings_allow(serve):
+    client = await serve(max_attachments=2)
+    await client.post("/images", json={"filename": "x"})
+    for name in ("a", "b", "a"):
+        assert (await client.post(f"/images/1/attachment/{name}", data={"image": BytesIO(drawn("PNG"))})).status == 200
+    refused = await client.post("/images/1/attachment/c", data={"image": BytesIO(drawn("PNG"))})
+    assert (refused.status, "2 attachments" in (await refused.json())["error"]) == (409, True)
+    assert [one["filename"] for one in await (await client.get("/images/1/attachments")).json()] == ["a", "b"]
+    await client.delete("/images/1/attachment/a")
+    assert (await client.post("/images/1/attachment/c", data={"image": BytesIO(drawn("PNG"))})).status == 200

@@ -6,7 +6,13 @@ import psycopg2.errors
 from psycopg2.extras import Json
 
 from kt_images.database.connection import Connection, Queryable
-from kt_images.errors import AttachmentNotFoundError, CollectedError, ImageNotFoundError, InvalidRequestError
+from kt_images.errors import (
+    AttachmentNotFoundError,
+    CollectedError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    TooManyAttachmentsError,
+)
 from kt_images.models import Attachment
 
 COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
@@ -21,6 +27,14 @@ PUT = """
         object_key = excluded.object_key, content_type = excluded.content_type, size = excluded.size,
         sha256 = excluded.sha256, width = excluded.width, height = excluded.height, created_at = now()
     returning image_id
+"""
+
+# Counts no further than it has to.
+COUNT_OTHERS = """
+    select (select count(*) from (
+        select from attachments where image_id = %(image_id)s and filename <> %(filename)s limit %(most)s
+    ) as others) as others
+    from images where image_id = %(image_id)s
 """
 
 SELECT = f"select {COLUMNS} from attachments where image_id = %(image_id)s and filename = %(filename)s"
@@ -77,6 +91,18 @@ async def put(db: Queryable, attachment: Attachment) -> None:
             raise CollectedError
     except psycopg2.errors.ForeignKeyViolation:
         raise ImageNotFoundError(attachment.image_id) from None
+
+
+async def check_room(db: Queryable, image_id: int, filename: str, most: int) -> None:
+    """See that the image exists and may have an attachment of this name, as one of at most `most`.
+
+    Raises ImageNotFoundError and TooManyAttachmentsError. Uploads at the same moment may exceed the number a little.
+    """
+    rows = await db.query(COUNT_OTHERS, {"image_id": image_id, "filename": filename, "most": most})
+    if not rows:
+        raise ImageNotFoundError(image_id)
+    if rows[0].others >= most:
+        raise TooManyAttachmentsError(most)
 
 
 async def read(db: Queryable, image_id: int, filename: str) -> Attachment:

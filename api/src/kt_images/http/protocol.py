@@ -36,7 +36,8 @@ class Protocol(RequestHandler):
         """Wait for a request, but not for ever."""
         super().connection_made(transport)
         Protocol._open += 1
-        if Protocol._open > max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED):
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if Protocol._open > descriptors - min(RESERVED, descriptors // 2):
             self._refuse()
         else:
             self._expect_head()

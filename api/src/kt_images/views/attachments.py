@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from aiohttp import web
-from aiohttp_pydantic.oas.typing import r200, r204, r302, r404, r408, r413, r415, r507
+from aiohttp_pydantic.oas.typing import r200, r204, r302, r404, r408, r409, r413, r415, r507
 from pydantic import Field
 from yarl import URL
 
@@ -60,7 +60,7 @@ class AttachmentView(View):
     @call("upload_attachment", form=FILE, answers={200: TEXT})
     async def post(
         self, image_id: ImageId, filename: AttachmentName, /
-    ) -> r200 | r404[Error] | r408[Error] | r413[Error] | r415[Error] | r507[Error]:
+    ) -> r200 | r404[Error] | r408[Error] | r409[Error] | r413[Error] | r415[Error] | r507[Error]:
         """Store a file as an attachment of an image.
 
         The file is the form's field `image`; its own file name is ignored. It replaces an attachment of the same name.
@@ -69,6 +69,7 @@ class AttachmentView(View):
 
         Status Codes:
             200: The file is stored and will survive a power cut.
+            409: The image has as many attachments as the settings allow.
             413: The file has more bytes or more pixels than the settings allow.
             415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF or BMP picture.
             507: The disk is full.

@@ -44,7 +44,7 @@ HEADERS = {
     "206": {"Content-Range": "Which bytes these are, and the size of the file."},
     "302": {"Location": "The URL of the bytes."},
     "304": {"ETag": "The version that the client has."},
-    "409": {"Location": "The URL of the image that has the same bytes."},
+    "409": {"Location": "Of a duplicate: the URL of the image that has the same bytes."},
     "503": {"Retry-After": "Seconds to wait before the next try."},
 }
 
