@@ -30,6 +30,13 @@ PIECE = 2**20
 STEP = 250
 
 
+class _File(io.FileIO):
+    """A file that closes itself quietly, when whoever had it opened has left meanwhile."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class DiskContent:
     """An open file, or a part of it."""
 
@@ -85,12 +92,12 @@ class Disk:
 
     @contextlib.asynccontextmanager
     async def content(self, key: str, size: int | None = None, part: range | None = None) -> AsyncIterator[DiskContent]:
-        with await self._opened(key, size) as file:
+        with await threads.read(_open_file, self._objects / key, size) as file:
             yield DiskContent(file, part or range(await threads.read(_size, file) if size is None else size))
 
     @contextlib.asynccontextmanager
     async def local_file(self, key: str, size: int) -> AsyncIterator[BinaryIO]:
-        with io.BufferedReader(await self._opened(key, size)) as file:
+        with io.BufferedReader(await threads.read(_open_file, self._objects / key, size)) as file:
             yield file
 
     async def remove(self, keys: Iterable[str]) -> None:
@@ -103,13 +110,6 @@ class Disk:
 
     async def sweep(self, before: float) -> list[str]:
         return await self._incoming.sweep(before)
-
-    async def _opened(self, key: str, size: int | None) -> io.FileIO:
-        try:
-            return await threads.read(_open_file, self._objects / key, size)
-        except threads.StuckError as error:
-            error.pending.add_done_callback(lambda opening: opening.exception() or opening.result().close())
-            raise
 
     def _open(self) -> None:
         with translated_errors(translate):
@@ -185,7 +185,7 @@ def _open_file(path: Path, size: int | None) -> io.FileIO:
     if not stat.S_ISREG(found.st_mode) or size not in {None, found.st_size}:
         os.close(descriptor)
         raise DamagedStoreError
-    return io.FileIO(descriptor)
+    return _File(descriptor)
 
 
 def _size(file: io.FileIO) -> int:

@@ -63,8 +63,11 @@ async def clean_up(function: Callable[[], object], after: "asyncio.Future[Any] |
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run the function in a reader's thread. See `write()`."""
-    return await shielded(_run(_READERS, READ_SECONDS, partial(function, *args, **kwargs)))
+    """Run the function in a reader's thread. Raises as `write()`.
+
+    A caller that is cancelled or given up does not wait: what the function then returns is dropped.
+    """
+    return await _run(_READERS, READ_SECONDS, partial(function, *args, **kwargs))
 
 
 async def _run(threads: Executor, seconds: float, call: Callable[[], T]) -> T:
