@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,21 @@ class Content(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
+    def fileno(self) -> int | None:
+        """Return the descriptor of the whole object as a local file, for sendfile; None if there is no such file."""
 
-@runtime_checkable
-class OnDisk(Content, Protocol):
-    """Bytes that the kernel can send by itself."""
 
-    def fileno(self) -> int:
-        """Return the descriptor of the whole file, for sendfile."""
+class InMemory:
+    """Bytes that are here already."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+    def fileno(self) -> None:
+        """Return None: the kernel cannot send them by itself."""
 
 
 class Store(Protocol):

@@ -4,7 +4,6 @@ import asyncio
 import functools
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
 
 from kt_images.errors import (
     DamagedStoreError,
@@ -16,7 +15,7 @@ from kt_images.errors import (
 )
 from kt_images.files.decoders import Decoders
 from kt_images.files.keys import thumbnail_key
-from kt_images.files.store import Store, read_all
+from kt_images.files.store import InMemory, Store, read_all
 from kt_images.models import Attachment
 
 logger = logging.getLogger(__name__)
@@ -74,14 +73,10 @@ class Thumbnails:
         return thumbnail
 
     async def _keep(self, thumbnail: bytes, key: str, original: Attachment) -> None:
-        async with self._store.receive(_at_once(thumbnail), len(thumbnail)) as received:
+        async with self._store.receive(InMemory(thumbnail), len(thumbnail)) as received:
             await self._store.keep(received, key, CONTENT_TYPE)
         try:
             async with self._store.content(original.object_key):
                 pass
         except DamagedStoreError:
             await self._store.remove([key])  # the collector was here, and comes for this object no more
-
-
-async def _at_once(content: bytes) -> AsyncIterator[bytes]:
-    yield content

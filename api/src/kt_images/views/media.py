@@ -1,6 +1,5 @@
 """/media/{image_id}/{filename}: the bytes of an attachment."""
 
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +14,7 @@ from kt_images.database import attachments
 from kt_images.errors import DamagedStoreError
 from kt_images.fields import ImageId, Omittable
 from kt_images.files import thumbnails
-from kt_images.files.store import Content, OnDisk
+from kt_images.files.store import Content, InMemory
 from kt_images.http import digests
 from kt_images.http.conditions import client_has, wanted_part
 from kt_images.http.sockets import break_when_stalled, send_file
@@ -113,7 +112,7 @@ class MediaView(View):
 
     def _open(self, content: Representation, part: range | None) -> AbstractAsyncContextManager[Content]:
         if isinstance(content.source, bytes):
-            return nullcontext(_at_once(content.source[part.start : part.stop] if part else content.source))
+            return nullcontext(InMemory(content.source[part.start : part.stop] if part else content.source))
         return self.store.content(content.source, content.size, part)
 
 
@@ -130,13 +129,10 @@ async def _send(
     await response.prepare(request)
     if request.method == HTTPMethod.HEAD:
         return response
-    if isinstance(body, OnDisk) and not request.secure:  # with TLS, aiohttp has to encrypt the bytes
-        await send_file(request, body.fileno(), sent)
+    descriptor = body.fileno()
+    if descriptor is not None and not request.secure:  # with TLS, aiohttp has to encrypt the bytes
+        await send_file(request, descriptor, sent)
         return response
     async for received in body:
         await response.write(received)
     return response
-
-
-async def _at_once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
