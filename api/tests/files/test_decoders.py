@@ -16,15 +16,16 @@ from PIL import Image
 
 from hostile_pictures import HOSTILE
 from kt_images.errors import InvalidRequestError, TooLargeError, UnavailableError, UnsupportedMediaTypeError
-from kt_images.files import decoders, pictures
+from kt_images.files import decoder_process, decoders, pictures
 from kt_images.files.decoders import Decoders
 from kt_images.files.shrinking import shrink
+from kt_images.files.turns import Turns
 from pictures import drawn
 
 PNG = drawn("PNG")
 
 MEGABYTE = 2**20
-MEMORY = 128 * MEGABYTE
+MEMORY = 512 * MEGABYTE  # the default
 PIXELS = 100_000_000
 
 
@@ -102,7 +103,10 @@ async def test_the_kernel_holds_the_limits(pool, file):
     }
     assert soft["AS"] < process.memory_info().vms + MEMORY
     assert soft["CPU"] < 5
-    assert soft["NOFILE"] < 30
+    assert soft["NOFILE"] == 5
+    assert process.num_fds() == 4
+    for name in ("AS", "NOFILE", "FSIZE", "CORE"):
+        assert process.rlimit(getattr(psutil, f"RLIMIT_{name}"))[1] != psutil.RLIM_INFINITY
     assert (soft["FSIZE"], soft["CORE"]) == (0, 0)
     assert not process.net_connections("inet")
 
@@ -149,9 +153,10 @@ async def test_a_decoder_that_hangs_is_killed_at_the_deadline(pool, file, monkey
     await pool.inspect(file(PNG))
 
 
-async def test_a_picture_that_needs_all_of_the_memory_gets_it(file):
+async def test_a_picture_that_needs_all_of_the_memory_gets_it(file, monkeypatch):
     # 12 Mpixels of RGB are 48 MB: more than a share, less than all.
     path = file(drawn("PNG", (4000, 3000)))
+    monkeypatch.setattr(decoders, "LEAST_SHARE", 1)
     async with Decoders(PIXELS, 80 * MEGABYTE) as pool:
         found = await asyncio.gather(
             *(pool.inspect(path) for _ in range(4)), *(pool.inspect(file(PNG)) for _ in range(4))
@@ -213,7 +218,7 @@ async def test_nothing_is_left_at_the_end(file):
 
 
 async def test_a_program_that_does_not_start_is_no_fault_of_the_picture(pool, file, monkeypatch):
-    monkeypatch.setattr(decoders.sys, "executable", "/bin/false")
+    monkeypatch.setattr(decoder_process.sys, "executable", "/bin/false")
     with pytest.raises(UnavailableError):
         await pool.inspect(file(PNG))
     monkeypatch.undo()
@@ -232,3 +237,70 @@ def test_a_picture_that_is_accepted_gives_thumbnails_whatever_its_exif_says(orie
     found = pictures.inspect(BytesIO(content), PIXELS, lambda _: None)
     with Image.open(BytesIO(shrink(BytesIO(content), 100, lambda _: None))) as small:
         assert (small.width < small.height) == (found.width < found.height)
+
+
+async def test_a_damaged_picture_leaves_no_memory_that_the_next_one_needs(file):
+    """Of a truncated progressive picture libjpeg's buffers stay behind in cycles."""
+    large = drawn("JPEG", (7000, 5000), progressive=True, subsampling=0, quality=10)
+    damaged, honest = file(large[: len(large) // 2]), file(drawn("JPEG", (4000, 3000)))
+    async with Decoders(PIXELS, 300 * MEGABYTE) as pool:
+        for _ in range(3):
+            with pytest.raises((InvalidRequestError, TooLargeError)):
+                await pool.inspect(damaged)
+            assert (await pool.inspect(honest)).width == 4000
+
+
+HONEST = {
+    "progressive": lambda size: drawn("JPEG", size, progressive=True, subsampling=0),
+    "webp": lambda size: drawn("WEBP", size, quality=50, method=0),
+    "avif": lambda size: drawn("AVIF", size, speed=10),
+    "grey with transparency": lambda size: drawn("PNG", size, "LA"),
+    "16 bit": lambda size: drawn("PNG", size, "I;16"),
+    "float": lambda size: drawn("TIFF", size, "F"),
+    "with transparency": lambda size: drawn("PNG", size, "RGBA"),
+    "palette": lambda size: drawn("PNG", size, "P", transparency=0),
+    "cmyk": lambda size: drawn("JPEG", size, "CMYK"),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+async def test_an_honest_picture_is_taken_and_gives_its_thumbnails_however_small_its_share(file, monkeypatch, name):
+    """As on a machine with many processors."""
+    monkeypatch.setattr(decoders, "LEAST_SHARE", 1)
+    monkeypatch.setattr(decoders, "_processors", lambda: 12)
+    path = file(HONEST[name]((3000, 2000)))
+    async with Decoders(PIXELS, 144 * MEGABYTE) as pool:
+        assert (await pool.inspect(path)).width == 3000
+        with Image.open(BytesIO(await pool.shrink(opening(path), 160))) as small:
+            assert (small.format, small.width) == ("WEBP", 160)
+
+
+async def test_descriptors_that_are_all_in_use_are_no_fault_of_the_picture(pool, file, monkeypatch):
+    def exhausted(*_):
+        raise OSError(24, "Too many open files")
+
+    path = file(PNG)
+    with monkeypatch.context() as full:
+        full.setattr(decoder_process.socket, "socketpair", exhausted)
+        with pytest.raises(UnavailableError):
+            await pool.inspect(path)
+    await pool.inspect(path)
+
+
+async def test_who_leaves_a_queue_leaves_it_whatever_happens_at_the_same_moment():
+    turns = Turns(1, 10)
+    done = []
+
+    async def wait():
+        async with turns.turn("a"):
+            done.append(1)
+
+    async with turns.turn("a"):
+        first, second = asyncio.create_task(wait()), asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        first.cancel()
+    await asyncio.wait([first, second])
+    assert first.cancelled()
+    assert done == [1]
+    async with turns.turn("a"):
+        pass

@@ -9,6 +9,9 @@ bytes each, a JSON object, and bytes.
 """
 
 import contextlib
+import encodings.latin_1
+import encodings.utf_16
+import gc
 import json
 import math
 import os
@@ -19,12 +22,17 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from PIL import ImageCms, ImageColor, ImageFilter, ImagePalette, TiffImagePlugin
+
 from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
 from kt_images.files import pictures, shrinking
 
 # A request is far smaller, and is sent in one piece.
 MAX_REQUEST = 4096
 LENGTHS = struct.Struct(">II")
+
+# What Pillow imports when a picture needs it: by then there is no descriptor for that.
+PRELOADED = (ImageCms, ImageColor, ImageFilter, ImagePalette, TiffImagePlugin, encodings.latin_1, encodings.utf_16)
 
 ERRORS = (TooLargeError, InvalidRequestError, UnsupportedMediaTypeError)
 
@@ -33,6 +41,13 @@ ERRORS = (TooLargeError, InvalidRequestError, UnsupportedMediaTypeError)
 SECONDS = 1.0
 SECONDS_PER_BYTE = 50e-9
 SECONDS_PER_PIXEL = 250e-9
+
+# Behind the standard streams.
+PEER = 3
+MAX_DESCRIPTORS = 2**16
+
+# Bytes that may stay in use after a picture.
+SLACK = 32 * 2**20
 
 # Of memory that a decoder needs for a pixel: at least, whatever the format; at most, for the greediest of them.
 LEAST_BYTES, MOST_BYTES = 4, 16
@@ -66,19 +81,22 @@ class Allowance:
 
 
 def main() -> None:
-    """Decode what is asked for until the other end of the socket is closed."""
-    descriptor, max_pixels = map(int, sys.argv[1:])
-    with socket.socket(fileno=descriptor) as peer:
-        pictures.prepare(max_pixels)
-        _confine(peer)
+    """Decode what is asked for, until the other end of the socket is closed or too much memory stays in use."""
+    descriptor, max_pixels, memory = map(int, sys.argv[1:])
+    pictures.prepare(max_pixels)
+    with _confined(descriptor) as peer:
         baseline = _address_space()
+        _limit(resource.RLIMIT_AS, baseline + memory, baseline + memory)
         peer.sendall(b"\n")
-        while request := socket.recv_fds(peer, MAX_REQUEST, 1):
-            message, files, *_ = request
+        is_spent = False
+        while not is_spent:
+            message, files, *_ = socket.recv_fds(peer, MAX_REQUEST, 1)
             if not message:
                 return
             with os.fdopen(files[0], "rb") as file:
-                _answer(peer, *_perform(json.loads(message), file, baseline, max_pixels))
+                found, content = _perform(json.loads(message), file, baseline, max_pixels)
+            is_spent = found["is_spent"] = _is_spent(baseline)
+            _answer(peer, found, content)
 
 
 def _perform(request: dict[str, Any], file: BinaryIO, baseline: int, max_pixels: int) -> tuple[dict[str, Any], bytes]:
@@ -91,7 +109,18 @@ def _perform(request: dict[str, Any], file: BinaryIO, baseline: int, max_pixels:
     except MemoryError:
         return {"needs_more_memory": allowance.is_too_small()}, b""
     except KtImagesError as error:
-        return {"error": type(error).__name__, "sentence": str(error)}, b""
+        found: dict[str, Any] = {"error": type(error).__name__, "sentence": str(error)}
+        # "Damaged" is what some libraries say when they get no memory.
+        if isinstance(error, InvalidRequestError) and allowance.is_too_small():
+            found["needs_more_memory"] = True
+        return found, b""
+
+
+def _is_spent(baseline: int) -> bool:
+    """Return whether the process holds memory that the next picture may need; failed pictures lie in cycles."""
+    if _address_space() - baseline > SLACK:
+        gc.collect()
+    return _address_space() - baseline > SLACK
 
 
 def _answer(peer: socket.socket, found: dict[str, Any], content: bytes) -> None:
@@ -100,24 +129,28 @@ def _answer(peer: socket.socket, found: dict[str, Any], content: bytes) -> None:
     peer.sendall(content)
 
 
-def _confine(peer: socket.socket) -> None:
-    """Give up what decoding does not need: output, cores, files of its own, and any descriptor but one more."""
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)  # what libraries complain of is an attacker's words
-    os.close(silence)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    # Descriptors are numbered from the lowest that is free: there is one for the picture, and none for a socket.
-    _limit(resource.RLIMIT_NOFILE, max(3, peer.fileno()) + 2)
-    with contextlib.suppress(OSError):  # Linux: if memory runs out all the same, this process goes first
-        os.write(score := os.open("/proc/self/oom_score_adj", os.O_WRONLY), b"1000")
+def _confined(descriptor: int) -> socket.socket:
+    """Give up what decoding does not need; return the socket, the only descriptor left beside the standard streams."""
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in range(PEER):
+        os.dup2(silence, stream)  # what libraries complain of is an attacker's words
+    os.dup2(descriptor, PEER)
+    os.closerange(PEER + 1, MAX_DESCRIPTORS)
+    with contextlib.suppress(OSError):  # Linux: if memory runs out all the same, this process is the first to go
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"1000")
         os.close(score)
+    _limit(resource.RLIMIT_CORE, 0, 0)
+    _limit(resource.RLIMIT_FSIZE, 0, 0)
+    # The lowest free number is taken next: there is one for the picture, and none for a socket.
+    _limit(resource.RLIMIT_NOFILE, PEER + 2, PEER + 2)
+    return socket.socket(fileno=PEER)
 
 
-def _limit(what: int, value: int) -> None:
-    """Set a limit; where the system has no such limit, the deadline of the other end remains."""
+def _limit(what: int, value: int, hard: int | None = None) -> None:
+    """Set a limit, for good with `hard`; where the system has no such limit, the deadline of the other end remains."""
     with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(what, (value, resource.getrlimit(what)[1]))
+        resource.setrlimit(what, (value, resource.getrlimit(what)[1] if hard is None else hard))
 
 
 def _address_space() -> int:

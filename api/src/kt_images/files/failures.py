@@ -7,8 +7,8 @@ from kt_images.errors import DiskFullError, KtImagesError, UnavailableError
 FULL = {errno.ENOSPC, errno.EDQUOT}
 # Not mounted any more, read-only, or somebody else's.
 GONE = {errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENOTCONN, errno.ENODEV}
-# Every descriptor is in use: a matter of moments.
-EXHAUSTED = {errno.EMFILE, errno.ENFILE}
+# Every descriptor, process or page is in use: a matter of moments.
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 
 
 def translate(error: Exception) -> KtImagesError | None:

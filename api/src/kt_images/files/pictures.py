@@ -18,6 +18,7 @@ from kt_images.errors import (
     UnsupportedMediaTypeError,
     translated_errors,
 )
+from kt_images.files import webp
 from kt_images.files.precautions import DAMAGED, MAX_SCANS, TOO_LARGE, check_demands, check_end, count_scans
 
 # Each media type that is stored, and its extension in the store.
@@ -42,6 +43,8 @@ MAX_FRAMES = 500
 TEXTS_TOO_LARGE = re.compile("MAX_TEXT_CHUNK|memory used in text chunks")
 
 TOO_DEMANDING = "The image takes too much memory or time to decode"
+# Libraries have the same error for both.
+DAMAGED_OR_TOO_DEMANDING = "The image is truncated or damaged, or takes too much memory to decode"
 UNSUPPORTED = "The file is not an image that can be stored; send JPEG, PNG, GIF, WebP, AVIF, HEIC, HEIF, TIFF or BMP"
 
 # The values of EXIF's orientation that exchange width and height.
@@ -85,7 +88,7 @@ def inspect(file: BinaryIO, max_pixels: int, declare: Declare) -> Picture:
         raise InvalidRequestError("The file is empty")
     with translated_errors(translate):
         check_demands(file, max_pixels, MAX_FRAMES)
-    with opened(file) as image:
+    with opened(file, declare) as image:
         content_type = _content_type(image)
         scans = count_scans(file) if content_type == "image/jpeg" else 1
         width, height = _decode(image, max_pixels, max_pixels * MAX_SCANS // max(scans, 1), declare)
@@ -94,12 +97,14 @@ def inspect(file: BinaryIO, max_pixels: int, declare: Declare) -> Picture:
 
 
 @contextlib.contextmanager
-def opened(file: BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture; this reads only its header. Blocks.
+def opened(file: BinaryIO, declare: Declare) -> Iterator[Image.Image]:
+    """Open a picture; this reads only its header. Blocks. `declare` is told the pixels of a format that needs them now.
 
     Any exception of Pillow, here or while the picture is in use, becomes UnsupportedMediaTypeError, TooLargeError or
     InvalidRequestError, except MemoryError.
     """
+    file.seek(0)
+    declare(webp.pixels(file))
     file.seek(0)
     with translated_errors(translate), Image.open(file, formats=READERS) as image:
         yield image

@@ -21,10 +21,17 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Modes that Pillow shrinks as they are; the others are converted first, as it drops pixels of a palette.
-SCALABLE = {"L", "RGB", "RGBA", "CMYK", "YCbCr"}
+# Modes that Pillow scales without a copy of the whole picture.
+SCALABLE = {"L", "RGB", "CMYK", "YCbCr"}
 # Modes whose colour profile still holds after the conversion to WebP.
 PROFILED = {"RGB", "RGBA", "P"}
+
+# How much larger than asked for a picture may be when strips of it are reduced; the rest is scaled with a good filter.
+REDUCING_GAP = 3.0
+# Converted at once: copies of a strip cost nothing, copies of a whole picture may not fit.
+STRIP_PIXELS = 2**20
+
+Size = tuple[int, int]
 
 
 def shrink(file: BinaryIO, width: int, declare: Declare) -> bytes:
@@ -32,30 +39,46 @@ def shrink(file: BinaryIO, width: int, declare: Declare) -> bytes:
 
     Raises UnsupportedMediaTypeError, TooLargeError, InvalidRequestError.
     """
-    with opened(file) as image:
+    with opened(file, declare) as image:
         declare(image.width * image.height)
         profile = image.info.get("icc_profile") if image.mode in PROFILED else None
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-        small = image if image.mode in SCALABLE else _plain(image)
         if orientation in ON_ITS_SIDE:
-            limits = (min(small.width, MAX_HEIGHT), width)
+            limits = (min(image.width, MAX_HEIGHT), width)
         else:
-            limits = (width, min(small.height, MAX_HEIGHT))
+            limits = (width, min(image.height, MAX_HEIGHT))
+        small = image if image.mode in SCALABLE else _reduced(image, limits)
         # Small first, then upright: the other way round takes four times the time and the memory.
         small.thumbnail(limits)
         if turn := TURNS.get(orientation or 0):
             small = small.transpose(turn)
         webp = BytesIO()
-        _plain(small).save(webp, "WEBP", icc_profile=profile, exif=b"", xmp=b"")
+        mode = "RGBA" if small.mode == "RGBA" else "RGB"
+        small.convert(mode).save(webp, "WEBP", icc_profile=profile, exif=b"", xmp=b"")
         return webp.getvalue()
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Return the picture in RGB, or in RGBA if it has transparency."""
+def _reduced(image: Image.Image, limits: Size) -> Image.Image:
+    """Return the picture in RGB or RGBA, and smaller by a whole factor where it is far above the limits."""
+    image.load()
+    levels = cast("tuple[float, float]", image.getextrema()) if image.mode in {"I", "F"} else (0.0, 0.0)
+    factor = max(1, int(max(image.width / limits[0], image.height / limits[1]) / REDUCING_GAP))
+    rows = factor * max(1, STRIP_PIXELS // (image.width * factor))
+    reduced: Image.Image | None = None
+    for top in range(0, image.height, rows):
+        strip = _plain(image.crop((0, top, image.width, min(top + rows, image.height))), levels).reduce(factor)
+        if reduced is None:
+            reduced = Image.new(strip.mode, (-(-image.width // factor), -(-image.height // factor)))
+        reduced.paste(strip, (0, top // factor))
+    return reduced or image
+
+
+def _plain(image: Image.Image, levels: tuple[float, float]) -> Image.Image:
+    """Return the picture in RGB, or in RGBA if it has transparency; `levels` are its darkest and brightest value."""
     if image.mode.startswith("I;16"):
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     if image.mode in {"I", "F"}:
-        low, high = cast("tuple[float, float]", image.getextrema())  # these modes have one band
+        low, high = levels
         scale = 255 / ((high - low) or 1)
         image = image.point(lambda value: value * scale - low * scale).convert("L")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")

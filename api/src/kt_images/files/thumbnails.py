@@ -9,7 +9,6 @@ from kt_images.errors import (
     DamagedStoreError,
     DiskFullError,
     InvalidRequestError,
-    TooLargeError,
     UnavailableError,
     UnsupportedMediaTypeError,
 )
@@ -32,7 +31,10 @@ class Thumbnails:
         self._waiting: Counter[str] = Counter()
 
     async def get(self, original: Attachment, width: int) -> bytes:
-        """Return the original as a WebP at most `width` wide. Raises DamagedStoreError and UnavailableError."""
+        """Return the original as a WebP at most `width` wide.
+
+        Raises DamagedStoreError, UnavailableError, and TooLargeError when the settings have become stricter.
+        """
         key = thumbnail_key(original.object_key, width)
         try:
             async with self._store.content(key) as content:
@@ -64,7 +66,7 @@ class Thumbnails:
         original_file = functools.partial(self._store.local_file, original.object_key, original.size)
         try:
             thumbnail = await self._decoders.shrink(original_file, width)
-        except (TooLargeError, InvalidRequestError, UnsupportedMediaTypeError) as error:
+        except (InvalidRequestError, UnsupportedMediaTypeError) as error:
             raise DamagedStoreError from error
         try:
             await self._keep(thumbnail, key, original)

@@ -38,7 +38,8 @@ class Turns:
             await ticket
         except asyncio.CancelledError:
             if ticket.cancelled():
-                queue.remove((places, ticket))
+                with contextlib.suppress(ValueError):  # passed over already
+                    queue.remove((places, ticket))
                 self._admit()  # the next in the queue may need fewer places
             else:
                 self._leave(places)

@@ -7,7 +7,7 @@ from http import HTTPMethod, HTTPStatus
 from typing import Annotated, Union
 
 from aiohttp import web
-from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r416
+from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r413, r416
 from pydantic import Field
 
 from kt_images.database import attachments
@@ -52,7 +52,7 @@ class MediaView(View):
     @call("download", answers={200: PICTURE, 206: PICTURE})
     async def get(
         self, image_id: ImageId, filename: AttachmentName, /, width: Width = None
-    ) -> Union[r200, r206, r304, r404[Error], r412[Error], r416[Error]]:
+    ) -> Union[r200, r206, r304, r404[Error], r412[Error], r413[Error], r416[Error]]:
         """Download an attachment or a thumbnail of it.
 
         A picture that is no wider than `width` is sent as it is. Thumbnails are WebP pictures and carry no metadata.
@@ -62,6 +62,7 @@ class MediaView(View):
             206: The bytes that the header Range asks for.
             304: The client has this version already.
             412: The stored file is not the version that the header If-Match names.
+            413: Making the thumbnail takes more memory than the settings allow.
             416: The range starts beyond the end of the file.
         """
         widest = self._allowed(width)
