@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from io import BytesIO
 
@@ -96,6 +97,7 @@ async def test_what_is_young_stays(pool, store, settings):
     half.write_bytes(b"x")
     assert await collect(pool, store, grace=60) == 0
     assert half.exists()
+    os.utime(half, (0, 0))
     assert len(await files(store)) == 3
     assert await collect(pool, store) == 1
     assert not half.exists()
@@ -185,6 +187,8 @@ async def test_an_object_that_cannot_be_removed_is_tried_again(pool, store, monk
         broken.setattr(Disk, "remove", failing)
         with pytest.raises(OSError, match="bad disk"):
             await collect(pool, store)
+    assert await collect(pool, store) == 0
+    await pool.query("update orphans set taken_at = taken_at - interval '11 minutes'")
     assert await collect(pool, store) == 1
 
 
@@ -254,3 +258,36 @@ async def test_a_large_store_delays_nobody(pool, store, settings):
     await beating
     assert await files(store) == []
     assert worst < 0.25  # 0.05 is promised; the machine of the tests has other things to do too
+
+
+async def test_an_upload_cannot_have_what_a_collector_has_taken_though_its_session_is_lost(
+    stocked, pool, store, monkeypatch
+):
+    """A removal that hangs outlives every lock: the entry itself says that it is taken."""
+    keep, remove, removing, go_on = Disk.keep, Disk.remove, asyncio.Event(), asyncio.Event()
+
+    async def slow_remove(self, taken):
+        removing.set()
+        await go_on.wait()
+        await remove(self, taken)
+
+    async def slow_keep(self, *arguments):
+        await keep(self, *arguments)
+        collecting.append(asyncio.create_task(collect(pool, store)))
+        await removing.wait()
+        await pool.query(
+            "select pg_terminate_backend(pid) from pg_stat_activity where state like 'idle in%' and pid <> pg_backend_pid()"
+        )
+
+    await collect(pool, store)
+    collecting = []
+    with monkeypatch.context() as slow:
+        slow.setattr(Disk, "keep", slow_keep)
+        slow.setattr(Disk, "remove", slow_remove)
+        answer = await stocked.post("/images/1/attachment/new", data={"image": BytesIO(PICTURES[0])})
+        assert answer.status == 503
+        go_on.set()
+        await asyncio.gather(*collecting)
+    assert [one["filename"] for one in await (await stocked.get("/images/1/attachments")).json()] == ["a", "b"]
+    assert await collect(pool, store) == 1
+    assert len(await files(store)) == 2

@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 # A service that is restarted often collects too, but not while it starts.
 FIRST_SECONDS = 30.0
-# Removed in one transaction.
+# Taken and removed together.
 STEP = 200
+# Since the last write to a temporary file, at least; no upload waits for so long.
+SWEEP_SECONDS = 3600.0
 
 
 async def keep_collecting(db: Pool, store: Store, widths: Iterable[int], interval: float, grace: float) -> None:
@@ -44,13 +46,15 @@ async def collect(db: Pool, store: Store, widths: Iterable[int], grace: float) -
     Also removes what interrupted uploads left. Raises UnavailableError and TooSlowError; the next call does the rest.
     """
     await store.check()  # another one may be mounted by now
-    await store.sweep(time.time() - grace)
+    # A finished upload may wait for its turn to be decoded.
+    await store.sweep(time.time() - max(grace, SWEEP_SECONDS))
     removed = 0
     while True:
-        async with orphans.taken(db, grace, STEP) as taken:
-            # The objects first: a thumbnail that is made meanwhile looks for its object afterwards.
-            await store.remove(taken)
-            await store.remove(keys.thumbnail_key(key, width) for key in taken for width in widths)
+        taken = await orphans.take(db, grace, STEP)
+        # The objects first: a thumbnail that is made meanwhile looks for its object afterwards.
+        await store.remove(taken)
+        await store.remove(keys.thumbnail_key(key, width) for key in taken for width in widths)
+        await orphans.forget(db, taken)
         removed += len(taken)
         if len(taken) < STEP:
             return removed

@@ -17,9 +17,11 @@ from kt_images.models import Attachment
 
 COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
 
-# Without an entry in orphans the collector has removed the object: nothing is written then.
+# Without an entry in orphans, or with one that is taken, the collector removes the object: nothing is written then.
 PUT = """
-    with expected as (delete from orphans where object_key = %(object_key)s returning object_key)
+    with expected as (
+        delete from orphans where object_key = %(object_key)s and taken_at is null returning object_key
+    )
     insert into attachments (image_id, filename, object_key, content_type, size, sha256, width, height)
     select %(image_id)s, %(filename)s, object_key, %(content_type)s, %(size)s, %(sha256)s, %(width)s, %(height)s
     from expected

@@ -4,15 +4,14 @@ A key is entered before its object is stored, and leaves in the transaction that
 row enters its key again, by a trigger. So an object without a row is always found here, whichever process crashed when.
 """
 
-import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 
 from kt_images.database.connection import Connection, Queryable
 from kt_images.database.pool import Pool
 
 EXPECT = """
     insert into orphans (object_key) select unnest(%(keys)s::text[])
-    on conflict (object_key) do update set since = now()
+    on conflict (object_key) do update set since = now(), taken_at = null
 """
 
 ADOPT = "delete from orphans where object_key = any(%(keys)s)"
@@ -24,13 +23,21 @@ UNREFERENCED = """
     where not exists (select from attachments where object_key = key)
 """
 
-# Skips those whose rows are being written at this moment, and those that another service removes.
+# Skips those whose rows are being written at this moment. A collector that crashed leaves what it had taken to another.
 TAKE = """
-    select object_key from orphans
-    where since < now() - make_interval(secs => %(grace)s)
-    limit %(limit)s
-    for update skip locked
+    update orphans set taken_at = now()
+    where object_key in (
+        select object_key from orphans
+        where since < now() - make_interval(secs => %(grace)s)
+            and (taken_at is null or taken_at < now() - interval '10 minutes')
+        limit %(limit)s
+        for update skip locked
+    )
+    returning object_key
 """
+
+# Not what an upload has entered again meanwhile.
+FORGET = "delete from orphans where object_key = any(%(keys)s) and taken_at is not null"
 
 # A collector needs it exclusively; backups and restores share it from start to end.
 LOCK_REMOVAL = "select pg_try_advisory_xact_lock(5046820212) as locked"
@@ -53,19 +60,20 @@ async def unreferenced(db: Queryable, keys: Collection[str]) -> dict[str, bool]:
     return {row.key: row.is_entered for row in rows}
 
 
-@contextlib.asynccontextmanager
-async def taken(pool: Pool, grace: float, limit: int) -> AsyncIterator[list[str]]:
-    """Give up to `limit` keys entered more than `grace` seconds ago, whose objects are to be removed meanwhile.
+async def take(pool: Pool, grace: float, limit: int) -> list[str]:
+    """Take up to `limit` keys entered more than `grace` seconds ago; return them, for their objects to be removed.
 
-    At the end they leave the table; after a failure they stay in it. None are given while a backup or a restore runs.
+    From now on no upload can have them. None are taken while a backup or a restore runs.
     """
     async with pool.transaction() as connection:
-        keys: list[str] = []
-        if (await connection.query(LOCK_REMOVAL))[0].locked:
-            keys = [row.object_key for row in await connection.query(TAKE, {"grace": grace, "limit": limit})]
-        yield keys
-        if keys:
-            await adopt(connection, keys)
+        if not (await connection.query(LOCK_REMOVAL))[0].locked:
+            return []
+        return [row.object_key for row in await connection.query(TAKE, {"grace": grace, "limit": limit})]
+
+
+async def forget(db: Queryable, keys: Collection[str]) -> None:
+    """Delete entries that were taken, once their objects are removed."""
+    await db.query(FORGET, {"keys": list(keys)})
 
 
 async def prevent_removal(connection: Connection) -> None:

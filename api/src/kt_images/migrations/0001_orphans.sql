@@ -2,10 +2,11 @@
 -- Takes milliseconds on a database of any size. Blocks uploads while it runs (SHARE ROW EXCLUSIVE on attachments).
 create table orphans (
     object_key text collate "C" primary key,
-    since      timestamptz not null default now()
+    since      timestamptz not null default now(),
+    taken_at   timestamptz -- by a collector, which removes the object now: no upload may have it any more
 );
 
-create function remember_orphans() returns trigger language plpgsql as $$
+create function remember_orphans() returns trigger language plpgsql set search_path from current as $$
 begin
     if tg_op = 'DELETE' then
         insert into orphans (object_key) select object_key from old_rows on conflict do nothing;
