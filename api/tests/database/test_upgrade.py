@@ -149,6 +149,23 @@ async def test_what_an_earlier_release_stored_is_served_and_its_leavings_are_col
     assert answer.status == 200
 
 
+async def test_a_role_that_does_not_own_the_tables_can_store_files_after_the_upgrade(old, serve):
+    dsn, uploads = old
+    ask(
+        dsn,
+        """
+        do $$ begin create role app login; exception when duplicate_object then null; end $$;
+        grant select, insert, update, delete on all tables in schema public to app
+    """,
+    )
+    assert upgrade(dsn).returncode == 0
+    client = await serve(postgres_dsn=dsn.replace("user=postgres", "user=app"), uploads_dir=uploads)
+    for url, status in (("/images/upload", 201), ("/images/2/attachment/a.png", 200)):
+        answer = await client.post(url, data={"image": BytesIO(drawn("PNG"))})
+        assert answer.status == status, await answer.text()
+    assert (await client.delete("/images/2")).status == 204
+
+
 def test_an_embedded_database_is_upgraded_at_the_start(folder, tmp_path):
     data = folder / "old-embedded"
     with embedded.running(data) as dsn:

@@ -26,3 +26,17 @@ create trigger attachments_deleted after delete on attachments
 create trigger attachments_replaced after update on attachments
     referencing old table as old_rows new table as new_rows
     for each statement execute function remember_orphans();
+
+-- A service whose role does not own the tables keeps working: what it may do with attachments, it now needs here too.
+do $$
+declare service text;
+begin
+    for service in
+        select distinct grantee::regrole::text from pg_class, aclexplode(relacl)
+        where oid = 'attachments'::regclass and privilege_type = 'INSERT' and grantee not in (0, relowner)
+    loop
+        execute format('grant select, insert, update, delete on orphans to %s', service);
+        execute format('grant usage on sequence %s to %s', pg_get_serial_sequence('images', 'image_id'), service);
+    end loop;
+end
+$$;
