@@ -89,8 +89,8 @@ async def test_a_hostile_picture_costs_seconds_and_megabytes_and_holds_up_nobody
     took = time.monotonic() - started
     done.set()
     await asyncio.gather(*beside)
-    assert took < 30  # on a machine with other things to do
-    assert max(waited) < 15
+    assert took < 60  # on a machine with other things to do
+    assert max(waited) < 30
     assert lag[0] < 0.5
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 512 * MEGABYTE
 
