@@ -1,4 +1,4 @@
-# One word per chore; `make` alone lists them.
+# One target per chore; `make` alone lists them.
 
 venv := .venv
 python := $(venv)/bin/python
@@ -7,7 +7,7 @@ sources := api/src api/tests api/benchmarks
 
 .PHONY: help run test slow faults bench lint format docs openapi clean
 
-help: ## List these words
+help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: $(venv)/run ## Serve on http://localhost:8080 with an embedded PostgreSQL; Ctrl-C stops it
@@ -26,7 +26,7 @@ lint: $(venv)/dev ## Run ruff, mypy and the check of imports
 	@$(venv)/bin/ruff check $(sources)
 	@$(venv)/bin/ruff format --check $(sources)
 	@$(venv)/bin/mypy --config-file api/pyproject.toml api/src
-	@$(venv)/bin/lint-imports --config api/pyproject.toml --no-cache
+	@$(venv)/bin/lint-imports --no-logo --no-cache api/pyproject.toml
 
 format: $(venv)/dev ## Fix and format the code
 	@$(venv)/bin/ruff check --fix $(sources)

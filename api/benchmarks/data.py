@@ -1,6 +1,6 @@
 """The database that everybody reads: images and tags out of a fixed seed.
 
-Every image has 3 to 12 tags out of 50,000 that are spread as words are (Zipf and Mandelbrot): the commonest stands on
+Every image has 3 to 12 tags out of 50,000 that are spread as words are (Zipf and Mandelbrot): the most common stands on
 two images of five, every second one on less than ten of a million. Chance would let frequent tags meet as often as
 their numbers say; `SELDOM_MET` are two that do not, to see what becomes of a plan that counts on it.
 """

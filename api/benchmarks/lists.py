@@ -13,7 +13,7 @@ RENDERED = "select row_to_json(image) from (select image_id, filename, tags from
 
 # Name, query string, and the same as SQL.
 FILTERS = (
-    ("the commonest tag", "tag=tag_1", "tags @> '{tag_1}'"),
+    ("the most common tag", "tag=tag_1", "tags @> '{tag_1}'"),
     ("a frequent tag", "tag=tag_3", "tags @> '{tag_3}'"),
     ("a middling tag", "tag=tag_100", "tags @> '{tag_100}'"),
     ("a rare tag", "tag=tag_25000", "tags @> '{tag_25000}'"),
@@ -33,7 +33,7 @@ FILTERS = (
     ),
 )
 
-FIRST_BYTES = (("unfiltered", "/images"), ("for the commonest tag", "/images?tag=tag_1"))
+FIRST_BYTES = (("unfiltered", "/images"), ("for the most common tag", "/images?tag=tag_1"))
 EMPTY = "/images?tag=no_such_tag"
 FIRST_BYTE_TURNS = 10  # in each round, as one takes milliseconds
 

@@ -87,7 +87,7 @@ def settings(dsn: str, tmp_path: Path) -> Settings:
 
 
 class DeclaringClient(TestClient[Any, Any]):
-    """A client that fails when an answer is not as openapi.json declares it, or an error not of the one shape."""
+    """A client that fails when an answer is not as openapi.json declares it, or an error is not in the one format."""
 
     document = json.loads((ROOT / "openapi.json").read_text())
 

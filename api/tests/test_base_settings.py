@@ -40,6 +40,37 @@ def test_a_bad_value_stops_the_start_with_one_sentence_that_names_the_setting(fl
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "why"),
+    [
+        ("port", "abc", "it must be a whole number"),
+        ("port", "70000", "it must be at most 65535"),
+        ("decode_memory", "1", "it must be at least 67108864"),
+        ("grace_period", "x", "it must be a number"),
+        ("grace_period", "nan", "it must be a number"),
+        ("accel_location", "x", "it must begin and end with a slash"),
+        ("thumbnail_widths", "(160, 320)", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
+        ("thumbnail_widths", "160,0", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
+        ("postgres_dsn", "nonsense", "it is not a PostgreSQL connection string"),
+    ],
+)
+def test_the_sentence_says_what_the_value_must_be(flag, value, why, capsys):
+    with pytest.raises(SystemExit):
+        read_settings([f"--{flag}={value}"])
+    name = flag if flag.startswith("postgres") else f"kt_images_{flag}"
+    assert capsys.readouterr().err == f"The setting --{flag} ({name.upper()}) is invalid: {why}\n"
+
+
+def test_the_help_shows_defaults_as_they_are_written_and_no_empty_ones(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        read_settings(["--help"])
+    shown = capsys.readouterr().out
+    assert "(default: 160,320,640,1280)" in shown
+    assert "(default: )" not in shown
+    assert read_settings(["--thumbnail_widths=160,320,640,1280"]).thumbnail_widths == Settings().thumbnail_widths
+
+
 def test_an_unknown_flag_is_refused():
     with pytest.raises(SystemExit) as end:
         read_settings(["--nonsense"])

@@ -47,7 +47,7 @@ def test_it_installs_the_service_the_client_and_the_database(would_run):
     assert "'api[server,cli,embedded]'" in would_run("run", "")
 
 
-def test_make_alone_lists_every_word():
+def test_make_alone_lists_every_target():
     makefile = (ROOT / "Makefile").read_text()
     words = makefile.partition(".PHONY: ")[2].partition("\n")[0].split()
     shown = subprocess.run(["make", "--directory", ROOT], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""kt-images: stores images and their tags and gives them back as fast as the hardware can.
+"""A web service that stores images and their tags, streams searches, and never reports more than it has done.
 
 HTTP  --> application --> views --> uploads --> database --> PostgreSQL
               |             |          `------> files    --> disk

@@ -1,6 +1,7 @@
 """`python3 -m kt_images`: serve until SIGINT or SIGTERM."""
 
 import asyncio
+import errno
 import logging
 import os
 import resource
@@ -16,7 +17,7 @@ from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, UnavailableError
 from kt_images.http.in_flight import IN_FLIGHT
-from kt_images.lifecycle import FAILURES
+from kt_images.lifecycle import REASONS_TO_END
 
 # After the last request in flight: for bytes that are still on their way out.
 LAST_BYTES_SECONDS = 2.0
@@ -56,12 +57,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, _end, stop)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            place = f"{settings.host}:{settings.port}"
-            raise UnavailableError(f"{place} is in use or not available; choose another --port or --host") from error
+        site = await _listen(runner, settings.host, settings.port)
         _greet(runner.addresses[0], settings)
         await stop.wait()
         await site.stop()
@@ -70,10 +66,22 @@ async def serve(settings: Settings) -> None:
                 await app[IN_FLIGHT].idle()
         except TimeoutError:
             logging.getLogger(__name__).warning("Some requests did not finish within the grace period")
-        for failure in app[FAILURES]:
-            raise failure
+        for reason in app[REASONS_TO_END]:
+            raise reason
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> web.TCPSite:
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sentence = f"Port {port} is in use; choose another with --port or KT_IMAGES_PORT"
+            raise UnavailableError(sentence) from None
+        raise UnavailableError(f"{host}:{port} is not available; choose another --host or --port") from error
+    return site
 
 
 def _raise_limit_of_descriptors() -> None:

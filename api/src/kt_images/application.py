@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> web.Application:
     in_flight = InFlight()
     app = web.Application(middlewares=[in_flight.middleware, problems.middleware])
     app[IN_FLIGHT] = in_flight
-    app[lifecycle.FAILURES] = []
+    app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
     app[app_keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     for path, view in VIEWS.items():

@@ -1,5 +1,6 @@
 """The environment and the command line, read once into one frozen object."""
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,10 +9,22 @@ import platformdirs
 import psycopg2.extensions
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, CliSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 # Below the working directory.
 DATA = Path("data")
+
+WIDEST = 16383  # that WebP can be
+
+# pydantic's sentences speak of inputs and parsing.
+SENTENCES = {
+    "int_parsing": "it must be a whole number",
+    "float_parsing": "it must be a number",
+    "finite_number": "it must be a number",
+    "greater_than_equal": "it must be at least {ge:.15g}",
+    "less_than_equal": "it must be at most {le:.15g}",
+    "string_pattern_mismatch": "it must begin and end with a slash",
+}
 
 
 def _dsn(text: str) -> str:
@@ -19,7 +32,7 @@ def _dsn(text: str) -> str:
         psycopg2.extensions.parse_dsn(text)
     except psycopg2.ProgrammingError:
         # libpq's own message repeats the text, and with it a password.
-        raise PydanticCustomError("dsn", "Not a PostgreSQL connection string") from None
+        raise PydanticCustomError("dsn", "it is not a PostgreSQL connection string") from None
     return text
 
 
@@ -32,12 +45,19 @@ def _data_dir() -> Path:
 
 def _widths(value: object) -> object:
     # In the environment and on the command line: 160,320
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
+    parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    try:
+        widths = tuple(map(int, parts))  # type: ignore[call-overload]  # what is not iterable is refused
+    except (TypeError, ValueError):
+        widths = (0,)
+    if not all(1 <= width <= WIDEST for width in widths):
+        raise PydanticCustomError(
+            "widths", "it must be numbers from 1 to {widest} separated by commas, as in 160,320", {"widest": WIDEST}
+        )
+    return widths
 
 
-Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=16383)], ...], NoDecode, BeforeValidator(_widths)]
+Widths = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_widths)]
 
 
 # To switch a limit off, set it to a day.
@@ -78,8 +98,10 @@ class Settings(BaseSettings):
     chunk_size: int = Field(1000, ge=1, le=100_000, description="Images in one chunk of a list")
     pool_size: int = Field(8, ge=1, le=1000, description="Database connections for everything but lists")
     stream_pool_size: int = Field(8, ge=1, le=1000, description="Database connections for lists")
-    max_streams: int = Field(1000, ge=1, description="Lists sent at the same time; further ones are answered with 503")
-    stream_lease: Seconds = Field(1, ge=0.001, description="Seconds that a list waits for its reader with a connection")
+    max_streams: int = Field(1000, ge=1, description="Concurrent lists; more are answered with 503")
+    stream_lease: Seconds = Field(
+        1, ge=0.001, description="Seconds a list may hold a connection while its client is not reading"
+    )
     stream_patience: Seconds = Field(30, ge=0, description="Seconds that a list waits for an unreachable database")
     send_timeout: Seconds = Field(60, ge=0.001, description="Seconds without progress before a client is dropped")
     connect_timeout: Seconds = Field(2, ge=0.001, description="Seconds to wait for the database to accept a connection")
@@ -89,18 +111,16 @@ class Settings(BaseSettings):
     max_upload_size: int = Field(256 * 2**20, ge=1, description="Largest uploaded file, in bytes")
     max_pixels: int = Field(100_000_000, ge=1, description="Largest picture, in pixels; all frames together")
     max_attachments: int = Field(1000, ge=1, description="Most attachments of one image")
-    max_uploads: int = Field(
-        100, ge=1, description="Uploads received at the same time; further ones are answered with 503"
-    )
-    decode_memory: int = Field(
-        512 * 2**20, ge=64 * 2**20, description="Bytes of memory for decoding pictures, all of them together"
-    )
+    max_uploads: int = Field(100, ge=1, description="Concurrent uploads; more are answered with 503")
+    decode_memory: int = Field(512 * 2**20, ge=64 * 2**20, description="Total memory for decoding pictures, in bytes")
     collect_interval: Seconds = Field(3600, ge=0, description="Seconds between removals of orphaned files; 0: never")
     collect_grace: Annotated[float, Field(allow_inf_nan=False)] = Field(
         86400, ge=60, description="Seconds before an orphaned file may be removed"
     )
     body_timeout: Seconds = Field(30, ge=0.001, description="Seconds in which each 16 KiB of a request must arrive")
-    thumbnail_widths: Widths = Field((160, 320, 640, 1280), description="Widths of thumbnails, in pixels")
+    thumbnail_widths: Widths = Field(
+        "160,320,640,1280", validate_default=True, description="Widths of thumbnails, in pixels"
+    )
     accel_location: str = Field(
         "", pattern="^(/.*/)?$", description="nginx's internal location of the files; empty: the service sends them"
     )
@@ -113,17 +133,26 @@ class Settings(BaseSettings):
         return {"database_dir": folder / "db", "uploads_dir": folder / "images", **given}
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Leaves out defaults that are empty."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help and action.help.replace(" (default: )", "")
+
+
 def read_settings(arguments: list[str] | None = None) -> Settings:
     """Return the settings of the environment, overridden by command-line `arguments`; default: the process's own.
 
     A bad value ends the process with status 2 and one sentence that names the setting.
     """
     try:
-        return Settings(_cli_parse_args=arguments if arguments is not None else True)  # type: ignore[call-arg]  # pydantic-settings' own
+        flags = CliSettingsSource[argparse.ArgumentParser](Settings, formatter_class=_Help)
+        return Settings(_cli_settings_source=flags(args=True if arguments is None else arguments))  # type: ignore[call-arg]  # pydantic-settings' own
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0])
-        sentence = f"The setting --{name} ({variable(name)}) is invalid: {first['msg']}"
+        why = SENTENCES.get(first["type"], "{msg}").format(msg=first["msg"], **first.get("ctx", {}))
+        sentence = f"The setting --{name} ({variable(name)}) is invalid: {why}"
     except SettingsError as error:
         sentence = f"The settings are invalid: {error}"
     print(sentence, file=sys.stderr)

@@ -108,13 +108,13 @@ class UnsupportedMediaTypeError(KtImagesError):
 class UnavailableError(KtImagesError):
     """The database or the store is unreachable, or no connection became free in time."""
 
-    sentence = "The service cannot reach its database now, please try again"
+    sentence = "The service cannot reach its database now; please try again"
 
 
 class ReadOnlyError(UnavailableError):
     """The database is read-only: a standby, or set so."""
 
-    sentence = "The database takes no changes now, please try again"
+    sentence = "The database takes no changes now; please try again"
 
 
 class SchemaError(KtImagesError):
@@ -136,8 +136,8 @@ class OtherStoreError(KtImagesError):
     """The store is not the one that belongs to the database."""
 
     sentence = (
-        "The folder for the files is not the store of this database: it is empty or another one, as when a disk is not "
-        "mounted. To use it all the same, empty the database's table store"
+        "The folder for the files is not the store of this database: it is empty or another one, for example because a "
+        "disk is not mounted. To adopt it anyway, run SQL: truncate store"
     )
 
 
@@ -167,7 +167,7 @@ class DiskFullError(KtImagesError):
 def translated_errors(translate: Callable[[Exception], KtImagesError | None]) -> Iterator[None]:
     """Raise the error that `translate` returns for an exception, or the exception itself if it returns None.
 
-    Each floor has one such function, for the library or the system below it.
+    Each layer has one such function, for the library or the system below it.
     """
     try:
         yield

@@ -28,7 +28,7 @@ from kt_images.views import app_keys
 logger = logging.getLogger(__name__)
 
 # Why the service ended itself, for whoever started it.
-FAILURES = web.AppKey("failures", list[KtImagesError])
+REASONS_TO_END = web.AppKey("reasons_to_end", list[KtImagesError])
 
 RETRY_SECONDS = 1.0
 
@@ -81,7 +81,7 @@ CONTEXTS = (_decoders, _store, _database, _collector)
 
 @contextlib.asynccontextmanager
 async def _postgresql(settings: Settings) -> AsyncIterator[str]:
-    """Give the DSN of the settings, else that of an embedded server that is kept running and up to date."""
+    """Yield the DSN of the settings, else that of an embedded server that is kept running and up to date."""
     if settings.postgres_dsn:
         yield settings.postgres_dsn
         return
@@ -127,7 +127,7 @@ async def _match_later(app: web.Application) -> None:
             await _match(app)
             return logger.warning("The database can be reached now")
         except (SchemaError, OtherStoreError) as error:
-            app[FAILURES].append(error)
+            app[REASONS_TO_END].append(error)
             return signal.raise_signal(signal.SIGTERM)
         except KtImagesError:
             continue

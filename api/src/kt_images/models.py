@@ -44,8 +44,11 @@ class _Body(BaseModel):
             known = {"known": ", ".join(cls.model_fields)}
             unknown = PydanticCustomError("unknown_key", "There is no such key; this body takes {known}", known)
             cls._refuse(data.keys() - cls.model_fields.keys(), unknown)
+            nulls = {key for key, value in data.items() if value is None}
+            required = {key for key, field in cls.model_fields.items() if field.is_required()}
+            cls._refuse(nulls & required, PydanticCustomError("null", "Give it a value other than null"))
             null = PydanticCustomError("null", "Give it a value other than null, or leave the key out")
-            cls._refuse([key for key, value in data.items() if value is None], null)
+            cls._refuse(nulls, null)
         return data
 
     @classmethod
@@ -82,9 +85,7 @@ class ImageChanges(_Body):
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
         if self.tags is not None and (self.add_tags is not None or self.remove_tags is not None):
-            raise PydanticCustomError(
-                "tags_twice", "tags replaces all tags: send it without add_tags and remove_tags, or only those"
-            )
+            raise PydanticCustomError("tags_twice", "Send either tags, or add_tags and remove_tags")
         if set(self.add_tags or ()) & set(self.remove_tags or ()):
             raise PydanticCustomError("tags_both", "The same tag is in add_tags and in remove_tags; keep it in one")
         return self

@@ -6,7 +6,7 @@ from kt_images.files.store import Store
 
 
 async def pair(db: Queryable, store: Store) -> None:
-    """Enter the store that the database knows; a database that knows none adopts this one.
+    """Open the store registered in the database; a database without one adopts this store.
 
     Raises OtherStoreError, SchemaError, UnavailableError.
     """

@@ -145,8 +145,14 @@ async def test_options_in_the_dsn_override_the_limits(dsn):
 
 async def test_descriptors_above_1023_work(dsn):
     """aiopg calls select(), which fails there, and the caller waits forever."""
-    held = [os.dup(0) for _ in range(1100)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 1500:
+        if hard != resource.RLIM_INFINITY and hard < 1500:
+            pytest.skip("the system allows too few descriptors")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1500, hard))
+    held = []
     try:
+        held.extend(os.dup(0) for _ in range(1100))
         connection = await Connection.open(dsn, Limits())
         assert connection._driver._libpq.fileno() > 1023
         with pytest.raises(psycopg2.errors.DivisionByZero):
@@ -155,6 +161,7 @@ async def test_descriptors_above_1023_work(dsn):
     finally:
         for descriptor in held:
             os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_closing_a_session_ends_the_wait_for_its_answer(connection):

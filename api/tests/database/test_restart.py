@@ -161,7 +161,7 @@ async def test_a_statement_timeout_is_a_504_with_a_body(serve, database, client)
     assert (slow.status, await slow.json()) == (504, {"error": "The database took too long to answer"})
     assert (await hurried.get("/images")).status == 504
     locked = await client.patch("/images/1", json={"filename": "b"})
-    assert (locked.status, await locked.json()) == (503, {"error": "The database is busy with this, please try again"})
+    assert (locked.status, await locked.json()) == (503, {"error": "The database is busy with this; please try again"})
     await holder.query("rollback")
     holder.close()
     assert (await hurried.get("/images/1")).status == 200

@@ -16,4 +16,4 @@ def test_many_writers_to_one_name(dsn, uploads, cared_for, thorough):
             statuses = set(pool.map(lambda picture: victim.upload(image, "a", picture), pictures))
             assert statuses == {200}, victim.log()
             assert victim.download(image, "a") in pictures
-    assert cared_for() == "1 rows, 1 objects: all is well\n"
+    assert cared_for() == "1 row, 1 object: all is well\n"

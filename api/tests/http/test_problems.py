@@ -1,4 +1,4 @@
-"""Errors as answers: a status for each, one shape, nothing of the service's inside, nothing into half an answer."""
+"""Errors as answers: a status for each, one format, nothing of the service's inside, nothing into half an answer."""
 
 import asyncio
 import inspect

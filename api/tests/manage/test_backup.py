@@ -159,8 +159,20 @@ def test_a_damaged_store_is_not_backed_up_in_silence(tar, dsn, settings):
 def test_an_archive_is_never_written_over(tar, dsn, settings):
     before = tar.read_bytes()
     answer = command("backup", dsn, settings.uploads_dir, str(tar))
-    assert (answer.returncode, answer.stderr.count(b"\n")) == (1, 1)
+    assert (answer.returncode, answer.stderr.decode()) == (1, f"{tar} exists already; choose another name\n")
     assert tar.read_bytes() == before
+
+
+def test_an_archive_that_is_not_there_is_a_plain_sentence(empty, tmp_path):
+    answer = command("restore", empty, tmp_path / "restored", "nofile.tar")
+    assert (answer.returncode, answer.stderr) == (1, b"nofile.tar does not exist; check the path\n")
+
+
+@pytest.mark.parametrize("name", ["backup", "restore", "check", "load_fixtures"])
+def test_the_help_says_what_a_command_does_and_its_name_once(name):
+    shown = command(name, "", "", "--help").stdout.decode()
+    assert shown.count(f"kt_images.manage.{name}") == 1
+    assert "`" not in shown
 
 
 def test_a_reader_that_leaves_is_no_traceback(tar, dsn, settings):

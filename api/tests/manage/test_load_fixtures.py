@@ -63,6 +63,16 @@ def test_all_fixtures_are_applied_to_a_fresh_database(fresh):
     ]
 
 
+def test_one_row_is_counted_as_one_row(fresh):
+    load_fixtures(fresh, "--apply_all")
+    ask(fresh, "insert into images (filename) values ('a')")
+    assert "images (1 row)" in load_fixtures(fresh, "--apply_all").stdout
+
+
+def test_a_name_that_no_fixture_has_is_answered_with_those_that_exist(fresh):
+    assert load_fixtures(fresh, "x.sql").stderr == f"There is no fixture x.sql; choose from {', '.join(ALL)}\n"
+
+
 def test_a_database_that_holds_images_is_not_dropped_without_a_word(fresh):
     load_fixtures(fresh, "--apply_all")
     ask(fresh, FILL)

@@ -285,12 +285,19 @@ async def test_an_error_names_the_field_as_the_client_knows_it(client, body):
         ("POST", "/images", {"filename": "a", "tags": None}, "tags: Give it a value other than null, or leave the key out"),
         ("PATCH", "/images/1", {"filename": 7}, "filename: This must be a string"),
         ("PATCH", "/images/1", {"add_tags": ["x"], "remove_tags": ["x"]}, "The same tag is in add_tags and in remove_tags; keep it in one"),
-        ("POST", "/images", [], "The body must be a JSON object in UTF-8"),
+        ("POST", "/images", {"filename": None}, "filename: Give it a value other than null"),
+        ("POST", "/images", [], 'The body must be a JSON object, as in {"filename": "example.jpg"}'),
     ],
 )  # fmt: skip
 async def test_an_error_says_which_field_is_at_fault_and_what_it_has_to_be(client, method, url, body, sentence):
     answer = await client.request(method, url, json=body)
     assert (answer.status, (await answer.json())["error"]) == (400, sentence)
+
+
+@pytest.mark.parametrize("body", [b"{bad", b'{"filename": "\xff"}', b""])
+async def test_a_body_that_is_not_json_is_told_apart_from_json_that_is_no_object(client, body):
+    answer = await client.post("/images", data=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, await answer.json()) == (400, {"error": "The body cannot be read; send valid JSON in UTF-8"})
 
 
 async def test_an_error_keeps_the_place_of_each_fault(client):

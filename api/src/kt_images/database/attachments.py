@@ -140,7 +140,7 @@ async def read_by_bytes(db: Queryable, sha256: Collection[str]) -> list[Attachme
 
 
 async def have_bytes(db: Queryable, sha256: str) -> bool:
-    """Tell whether an attachment has these bytes at this moment."""
+    """Return whether an attachment has these bytes at this moment."""
     return bool((await db.query(HAVE_BYTES, {"sha256": sha256}))[0].found)
 
 

@@ -1,4 +1,4 @@
-"""The cursor of a list: images as JSON texts by ascending id, so many at a time."""
+"""The cursor of a list: images as JSON texts by ascending id, a given number at a time."""
 
 import contextlib
 

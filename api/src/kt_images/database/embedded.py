@@ -26,13 +26,13 @@ LOOK_SECONDS = 0.005
 
 
 def server(dsn: str, data: Path) -> contextlib.AbstractContextManager[str]:
-    """Give `dsn` if it is not empty, else the DSN of a server run on the folder `data`."""
+    """Yield `dsn` if it is not empty, else the DSN of a server run on the folder `data`."""
     return contextlib.nullcontext(dsn) if dsn else running(data)
 
 
 @contextlib.contextmanager
 def running(data: Path, find: Callable[[], Path] = find_binaries) -> Iterator[str]:
-    """Run PostgreSQL on the folder `data` inside the context; give its DSN. Raises UnavailableError."""
+    """Run PostgreSQL on the folder `data` inside the context; yield its DSN. Raises UnavailableError."""
     with Embedded(data, find) as embedded:
         yield embedded.dsn
 

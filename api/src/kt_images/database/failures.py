@@ -14,7 +14,7 @@ MEANINGS: tuple[tuple[type[Exception], Callable[[], KtImagesError]], ...] = (
     (sqlstate.QueryCanceled, errors.TooSlowError),
     (
         sqlstate.LockNotAvailable,
-        partial(errors.UnavailableError, "The database is busy with this, please try again"),
+        partial(errors.UnavailableError, "The database is busy with this; please try again"),
     ),
     (sqlstate.ReadOnlySqlTransaction, errors.ReadOnlyError),
     (sqlstate.DiskFull, partial(errors.DiskFullError, "The database's disk is full; free some space on it")),

@@ -93,13 +93,13 @@ async def delete(db: Queryable, image_id: int) -> None:
 
 
 async def is_empty(connection: Connection) -> bool:
-    """Tell whether there are no images; nobody else can store one before the end of the transaction."""
+    """Return whether there are no images; nobody else can store one before the end of the transaction."""
     await connection.query(LOCK)
     return not (await connection.query(ANY))[0].found
 
 
 async def restore(connection: Connection, rows: Sequence[Image]) -> None:
-    """Store images under the ids they once had. Raises InvalidRequestError when that cannot be."""
+    """Store images under the ids they once had. Raises InvalidRequestError if they are invalid."""
     try:
         await connection.query(RESTORE, {"rows": Json([row.model_dump() for row in rows])})
     except (psycopg2.IntegrityError, psycopg2.DataError, UnicodeError, ValueError) as error:

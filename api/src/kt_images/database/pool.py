@@ -91,7 +91,7 @@ class Pool:
             async with asyncio.timeout(self._limits.acquire):
                 await self._leases.acquire()
         except TimeoutError:
-            raise UnavailableError("The service is busy, please try again") from None
+            raise UnavailableError("The service is busy; please try again") from None
         finally:
             self._waiting -= 1
 

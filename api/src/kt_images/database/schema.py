@@ -58,7 +58,8 @@ class DataLossError(InvalidRequestError):
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        super().__init__("This drops " + ", ".join(f"{table} ({count} rows)" for table, count in rows.items()))
+        counts = {table: f"{count} row" if count == 1 else f"{count} rows" for table, count in rows.items()}
+        super().__init__("This drops " + ", ".join(f"{table} ({count})" for table, count in counts.items()))
 
 
 def fixtures() -> list[str]:
@@ -97,7 +98,7 @@ async def apply(
     DataLossError, with nothing changed, when they are not expendable, and FixtureError when a name or its SQL is wrong.
     """
     if unknown := set(names) - set(fixtures()):
-        raise FixtureError(f"There is no fixture {', '.join(sorted(unknown))}; choose from {fixtures()}")
+        raise FixtureError(f"There is no fixture {', '.join(sorted(unknown))}; choose from {', '.join(fixtures())}")
     async with connection.transaction():
         await connection.query(LOCK)
         if any(name.startswith(STARTS_OVER) for name in names):

@@ -1,4 +1,4 @@
-"""Every failure as an answer: one table from errors to statuses, one shape of body."""
+"""Every failure as an answer: one table from errors to statuses, one error format."""
 
 import logging
 from http import HTTPStatus
@@ -67,7 +67,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 def answer(status: HTTPStatus, sentence: str | None = None, details: list[ErrorDetail] | None = None) -> web.Response:
-    """Return the one shape of an error; without a `sentence`, with the one for its status."""
+    """Return an error in its one format; without a `sentence`, with the one for its status."""
     error = Error(error=sentence or SENTENCES.get(status, status.phrase), details=details)
     body = error.model_dump_json(by_alias=True, exclude_none=True)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None

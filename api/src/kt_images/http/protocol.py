@@ -69,7 +69,8 @@ class Protocol(RequestHandler):
         if time.monotonic() - Protocol._logged_at > LOG_SECONDS:
             Protocol._logged_at = time.monotonic()
             logger.warning("More clients than descriptors: %d connections are open", Protocol._open)
-        response = problems.answer(HTTPStatus.SERVICE_UNAVAILABLE, "The service has too many connections; try again")
+        sentence = "The service has too many connections; please try again"
+        response = problems.answer(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         body = str(response.text).encode()
         head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         if isinstance(self.transport, asyncio.Transport):
@@ -96,7 +97,7 @@ class Protocol(RequestHandler):
     async def finish_response(
         self, request: Any, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer, in the one shape of errors if aiohttp refuses the request, as for an unknown Expect."""
+        """Send an answer, in the one error format if aiohttp refuses the request, as for an unknown Expect."""
         if isinstance(resp, web.HTTPException) and not problems.is_redirect(resp):
             resp = problems.answer_to(resp)
         return await super().finish_response(request, resp, start_time)

@@ -20,6 +20,7 @@ from kt_images.files.disk import Disk
 from kt_images.files.store import Store
 from kt_images.manage import archive, command, containers
 from kt_images.manage.progress import Progress
+from kt_images.manage.report import summary
 from kt_images.models import Attachment, Image
 from kt_images.pairing import pair
 
@@ -42,7 +43,7 @@ async def _run(settings: Settings, place: str) -> int:
             await pair(pool, store)
             async with Snapshot.open(pool) as snapshot:
                 totals = await _write(snapshot, store, archive.Writer(file))
-    print("{images:,} images, {attachments:,} files, {bytes:,} bytes".format_map(totals), file=sys.stderr)
+    print(summary(totals), file=sys.stderr)
     return 0
 
 
@@ -74,7 +75,9 @@ async def _write_object(store: Store, writer: archive.Writer, attachment: Attach
     except DamagedStoreError:
         is_intact = False
     if not is_intact:
-        raise DamagedStoreError(f"The object {key} does not match its row; python3 -m kt_images.manage.check finds all")
+        raise DamagedStoreError(
+            f"The object {key} does not match its row; python3 -m kt_images.manage.check lists all such objects"
+        )
 
 
 @contextmanager

@@ -126,7 +126,7 @@ async def _unaccounted(pool: Pool, store: Store, report: Report, step: list[List
 
 
 async def _exists(store: Store, key: str) -> bool:
-    """Tell whether the object is still there: the collector may have taken it since it was listed."""
+    """Return whether the object is still there: the collector may have taken it since it was listed."""
     try:
         async with store.content(key):
             return True

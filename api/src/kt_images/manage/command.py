@@ -16,9 +16,15 @@ from kt_images.errors import KtImagesError
 LIMITS = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
 
 
+def purpose(docstring: str | None) -> str:
+    """Return a command's docstring without the command's name, which argparse prints by itself."""
+    text = (docstring or "").partition(": ")[2]
+    return text[:1].upper() + text[1:]
+
+
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the flags that locate the database and the store."""
-    made = argparse.ArgumentParser(prog=f"python3 -m kt_images.manage.{name}", description=description)
+    made = argparse.ArgumentParser(prog=f"python3 -m kt_images.manage.{name}", description=purpose(description))
     made.add_argument("--postgres_dsn", help="the database; default: POSTGRES_DSN, else the embedded PostgreSQL")
     made.add_argument("--database_dir", help="folder of the embedded PostgreSQL; default: KT_IMAGES_DATABASE_DIR")
     made.add_argument("--uploads_dir", help="folder of the image files; default: KT_IMAGES_UPLOADS_DIR")
@@ -56,7 +62,15 @@ def run(work: Coroutine[Any, Any, int]) -> None:
     except KtImagesError as error:
         sys.exit(explained(error))
     except OSError as error:
-        sys.exit(str(error))
+        sys.exit(_sentence(error))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status)
+
+
+def _sentence(error: OSError) -> str:
+    if isinstance(error, FileExistsError):
+        return f"{error.filename} exists already; choose another name"
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename} does not exist; check the path"
+    return f"{error.filename} cannot be used: {error.strerror}" if error.filename else error.strerror or str(error)

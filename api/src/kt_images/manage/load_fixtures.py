@@ -20,7 +20,9 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m kt_images.manage.load_fixtures", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python3 -m kt_images.manage.load_fixtures", description=command.purpose(__doc__)
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--list_all", action="store_true", help="print the names of all fixtures")
     what.add_argument("--apply_all", action="store_true", help="drop all tables and create them again")

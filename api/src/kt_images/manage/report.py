@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -66,4 +67,15 @@ class Report:
         found = [f"{self._counts[name]:,} {name}" for name in MEANINGS if self._counts[name]] or ["all is well"]
         found += [f"{self._repaired:,} repaired"] if self._repaired else []
         found += [f"{self.waiting:,} for the collector"] if self.waiting else []
-        return f"{self.rows:,} rows, {self.objects:,} objects: {', '.join(found)}"
+        return f"{counted(self.rows, 'row')}, {counted(self.objects, 'object')}: {', '.join(found)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun: 1 image, 2,000 images."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def summary(totals: Mapping[str, int]) -> str:
+    """Return how much a backup or a restore has copied."""
+    parts = (("images", "image"), ("attachments", "file"), ("bytes", "byte"))
+    return ", ".join(counted(totals[key], noun) for key, noun in parts)

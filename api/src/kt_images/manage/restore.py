@@ -23,6 +23,7 @@ from kt_images.files.keys import object_key
 from kt_images.files.store import Received, Store
 from kt_images.manage import archive, command
 from kt_images.manage.archive import ArchiveError
+from kt_images.manage.report import summary
 from kt_images.models import Attachment, Image
 from kt_images.pairing import pair
 
@@ -48,10 +49,12 @@ async def _run(settings: Settings, place: str) -> int:
             await pair(pool, store)
             async with pool.transaction() as connection:
                 if not await images.is_empty(connection):
-                    raise InvalidRequestError("The database holds images; a backup is restored to an empty one only")
+                    raise InvalidRequestError(
+                        "The database holds images; a backup can only be restored into an empty database"
+                    )
                 await orphans.prevent_removal(connection)
                 totals = await _Restoration(pool, connection, store).take(file)
-    print("{images:,} images, {attachments:,} files, {bytes:,} bytes".format_map(totals))
+    print(summary(totals))
     return 0
 
 
@@ -81,7 +84,7 @@ class _Restoration:
 
     async def _object(self, key: str, content: IO[bytes]) -> None:
         if object_key(key) != key:
-            raise ArchiveError("The archive is damaged: it holds an object under a name that no store gives")
+            raise ArchiveError("The archive is damaged: it contains an invalid object name")
         async with self._store.receive(_pieces(content), MAX_ID) as received:
             await orphans.expect(self._pool, [key])
             # Its type is in its row, which comes later and is what downloads are answered by.

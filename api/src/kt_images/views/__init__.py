@@ -1,1 +1,1 @@
-"""HTTP in, HTTP out. No SQL, no files: a view reads typed arguments, asks the floors below, and answers."""
+"""HTTP in, HTTP out. No SQL, no files: a view reads typed arguments, asks the layers below, and answers."""

@@ -71,7 +71,7 @@ class AttachmentView(View):
             200: The file is stored and will survive a power cut.
             409: The image has as many attachments as the settings allow.
             413: The file has more bytes or more pixels than the settings allow.
-            415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF or BMP picture.
+            415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, HEIF, TIFF or BMP picture.
             507: The disk is full.
         """
         stored = await self.uploads.attach(Form(self.request, self.settings), image_id, filename)

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar, get_type_hints
 from urllib.parse import unquote_to_bytes
@@ -97,7 +98,7 @@ class View(PydanticView):
         except UNREADABLE as error:
             if self.entered:
                 raise  # out of a handler, the same exception is a fault of the service
-            raise InvalidRequestError("The body must be a JSON object in UTF-8") from error
+            raise InvalidRequestError(_complaint(error)) from error
         return response
 
     async def _receive(self) -> None:
@@ -120,8 +121,15 @@ class View(PydanticView):
             raise ValidationFailedError([detail("query string", [name], msg) for name in unknown])
 
     async def on_validation_error(self, exception: pydantic.ValidationError, context: str) -> web.StreamResponse:
-        """Refuse arguments that pydantic refuses, in the one shape of errors."""
+        """Refuse arguments that pydantic refuses, in the one error format."""
         raise ValidationFailedError.of(exception, context)
+
+
+def _complaint(error: Exception) -> str:
+    # aiohttp-pydantic raises the same for JSON that is broken and for JSON that is no object.
+    if isinstance(error, web.HTTPBadRequest) and not isinstance(error.__context__, json.JSONDecodeError):
+        return 'The body must be a JSON object, as in {"filename": "example.jpg"}'
+    return "The body cannot be read; send valid JSON in UTF-8"
 
 
 def _is_a(annotation: Any, kind: type) -> bool:

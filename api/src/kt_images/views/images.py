@@ -37,7 +37,7 @@ class ImagesView(View):
         pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
         pool, streams = self.reader.streams, self.request.app[app_keys.STREAMS]
         if streams.locked():
-            raise UnavailableError("The service is sending as many lists as it can, please try again")
+            raise UnavailableError("Too many lists are being sent; please try again")
         async with streams, aclosing(chunks(pool, wanted.selection(wanted.limit), written.chunk, pace)) as stream:
             return await send(self.request, stream, written, settings.send_timeout)
 

@@ -49,7 +49,7 @@ class MediaView(View):
 
     group = "Attachments"
 
-    @call("download", answers={200: PICTURE, 206: PICTURE})
+    @call("download_attachment", answers={200: PICTURE, 206: PICTURE})
     async def get(
         self, image_id: ImageId, filename: AttachmentName, /, width: Width = None
     ) -> Union[r200, r206, r304, r404[Error], r412[Error], r413[Error], r416[Error]]:

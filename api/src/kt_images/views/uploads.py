@@ -65,7 +65,7 @@ class UploadView(View):
             201: The image with its image_id; the header Location has its URL.
             409: An image already has these bytes (`on_duplicate=reject`); the header Location has its URL.
             413: The file has more bytes or more pixels than the settings allow.
-            415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF or BMP picture.
+            415: The file is not a JPEG, PNG, GIF, WebP, AVIF, HEIC, HEIF, TIFF or BMP picture.
             507: The disk is full.
         """
         image, is_new = await self.uploads.create(ImageForm(self.request, self.settings), on_duplicate)
