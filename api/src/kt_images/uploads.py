@@ -80,7 +80,7 @@ class Uploads:
         """Return the places for uploads, of which one is free."""
         # Each holds up to a megabyte while it waits for its client; one that waited here would hold as much.
         if self._places.locked():
-            raise UnavailableError("The service is receiving as many uploads as it can; please try again")
+            raise UnavailableError("Too many uploads are being received; please try again")
         return self._places
 
     @contextlib.asynccontextmanager

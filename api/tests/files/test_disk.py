@@ -122,7 +122,7 @@ async def test_a_store_that_is_lost_is_told_and_takes_nothing_until_it_is_back(i
     answer = await image.post("/images/1/attachment/a", data=form())
     assert (answer.status, await answer.json()) == (
         503,
-        {"error": "The store cannot be reached; please try again later"},
+        {"error": "The store cannot be reached; please try again"},
     )
     assert (await image.get("/images/1")).status == 200
     if loss == "another":

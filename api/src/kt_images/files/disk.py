@@ -143,7 +143,7 @@ class Disk:
         with translated_errors(translate):
             is_other = self._id is not None and self._found_id() != self._id
         if is_other or not os.access(self._root if self._id is None else self._incoming_folder, os.W_OK):
-            raise UnavailableError("The store cannot be reached; please try again later")
+            raise UnavailableError("The store cannot be reached; please try again")
 
     def _found_id(self) -> str:
         try:

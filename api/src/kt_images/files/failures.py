@@ -17,7 +17,7 @@ def translate(error: Exception) -> KtImagesError | None:
         case OSError(errno=number) if number in FULL:
             return DiskFullError()
         case OSError(errno=number) if number in GONE:
-            return UnavailableError("The store cannot be reached; please try again later")
+            return UnavailableError("The store cannot be reached; please try again")
         case OSError(errno=number) if number in EXHAUSTED:
             return UnavailableError("The service is busy; please try again")
     return None

@@ -29,7 +29,7 @@ WRITE_SECONDS, READ_SECONDS = 60.0, 5.0
 class StuckError(UnavailableError):
     """A system call does not return. `pending` is done when it has returned after all."""
 
-    sentence = "The store does not respond; please try again later"
+    sentence = "The store does not respond; please try again"
 
     def __init__(self, pending: "asyncio.Future[Any]") -> None:
         super().__init__()
