@@ -72,7 +72,8 @@ def test_files_and_folders_with_their_tags(cli, service, photos, picture):
 def test_bytes_that_are_there_already_only_get_the_tags_that_they_lack(cli, service, picture):
     cli("add", picture("a.png", 1), "--tag", "x")
     result = cli("add", picture("copy of a.png", 1), "--tag", "y", "--ids")
-    assert (result.status, result.out, result.err) == (0, "1\n", "1 file: 0 added, 1 already there\n")
+    assert (result.status, result.out) == (0, "1\n")
+    assert result.err == "1 file: 0 added, 1 already there, 1 of them tagged\n"
     assert by_name(service) == {"a.png": ["x", "y"]}
 
 
@@ -320,7 +321,7 @@ def test_telephones_pictures_are_taken_from_folders(lonely_cli, tmp_path, extens
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / f"a.{extension}").write_bytes(b"picture")
     result = lonely_cli("add", "photos", "--recursive", "--dry-run")
-    assert (result.lines, result.err) == ([f"photos/a.{extension}\t"], "1 file would be sent, 7 bytes\n")
+    assert (result.lines, result.err) == ([f"photos/a.{extension}"], "1 file would be sent, 7 bytes\n")
 
 
 @sends
@@ -328,3 +329,35 @@ def test_a_refused_tag_is_named_like_its_option(cli, picture):
     result = cli("add", picture("a.png", 1), "--tag", "x" * 101)
     assert result.status == 1
     assert result.err.splitlines()[0].startswith(f"{cli.home}/a.png: --tag: A tag is 1 to 100 characters")
+
+
+@sends
+def test_the_summary_counts_the_images_that_got_tags(cli, picture):
+    for number in range(5):
+        picture(f"many/{number}.png", number)
+    cli("add", "many/0.png", "many/1.png", "--tag", "x")
+    cli("add", "many", "--recursive")
+    result = cli("add", "many", picture("new.png", 5), "--recursive", "--tag", "x")
+    assert result.err == "6 files: 1 added, 5 already there, 3 of them tagged\n"
+
+
+@sends
+def test_a_refused_tag_of_an_image_that_is_there_is_named_like_its_option_too(cli, picture):
+    cli("add", picture("a.png", 1))
+    result = cli("add", "a.png", "--tag", "")
+    assert result.status == 1
+    assert result.err.splitlines()[0].startswith("a.png: --tag: A tag is 1 to 100 characters")
+
+
+@sends
+@pytest.mark.parametrize("name", ["line\nbreak.png", "\udcff.png"])
+def test_a_name_that_cannot_be_sent_is_refused_even_if_the_bytes_are_there(cli, service, picture, name):
+    bad = picture(f"many/{name}", 1)
+    picture("many/good.png", 1)
+    for summary in ("1 added, 0 already there", "0 added, 1 already there"):
+        result = cli("add", "many", "--recursive", "--delete-after")
+        assert (result.status, result.err.splitlines()[-1]) == (1, f"2 files: {summary}, 1 failed")
+        assert "The file's name is not UTF-8 or has control characters: rename it" in result.err
+        assert bad.exists()
+        picture("many/good.png", 1)
+    assert list(by_name(service)) == ["good.png"]

@@ -24,8 +24,43 @@ def test_ids_come_from_a_pipe(cli, service, three):
     assert service.tags(2) == ["x", "y", "piped"]
 
 
-def test_no_ids_from_a_pipe_is_nothing_to_do(cli, three):
-    assert cli("tag", "-", "+a", stdin="").status == 0
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tag", "-", "+a"],
+        ["tag", "-", "+a", "--dry-run"],
+        ["rm", "-"],
+        ["rm", "-", "--yes"],
+        ["get", "-"],
+        ["show", "-"],
+    ],
+    ids=" ".join,
+)
+def test_no_ids_from_a_pipe_is_nothing_to_do(lonely_cli, arguments):
+    result = lonely_cli(*arguments, stdin="\n")
+    assert (result.status, result.out, result.err) == (0, "", "No ids were given\n")
+
+
+@pytest.mark.parametrize("arguments", [["tag", "+a", "--yes"], ["get"]], ids=" ".join)
+def test_filters_that_no_image_matches_are_nothing_to_do(cli, three, arguments):
+    result = cli(*arguments, "--all", "no")
+    assert (result.status, result.out, result.err) == (0, "", "No image matches\n")
+
+
+def test_an_id_that_is_given_twice_counts_once(cli, service, three):
+    result = cli("rm", 3, 1, "-", "--yes", stdin="1 3 3")
+    assert (result.status, result.err) == (0, "2 of 2 images deleted\n")
+    assert [image["image_id"] for image in service.images()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("ids", "question"), [([1], "Delete 1 image and its files?"), ([1, 2], "Delete 2 images and their files?")]
+)
+def test_rm_asks_for_as_many_as_there_are(cli, three, ids, question):
+    with cli.terminal("rm", *ids) as terminal:
+        terminal.read_until(f"{question} [y/N] ")
+        terminal.type("n\n")
+        assert terminal.status() == 1
 
 
 def test_a_malformed_id_in_a_pipe_is_reported_before_anything_is_done(cli, service, three):
@@ -53,7 +88,7 @@ def test_nothing_is_tagged_without_a_yes(cli, service, three, answer):
 
 def test_ctrl_c_at_the_question_is_130(cli, service, three):
     with cli.terminal("rm", "1") as terminal:
-        terminal.read_until("Delete 1 image and all their files? [y/N] ")
+        terminal.read_until("Delete 1 image and its files? [y/N] ")
         time.sleep(0.3)  # between its question and its reading, the signal would be noticed only after the answer
         terminal.process.send_signal(2)
         assert terminal.status() == 130
@@ -109,9 +144,10 @@ def test_an_image_is_renamed(cli, service, three):
     assert (result.status, result.out, result.err) == (0, "", "Image <1> is now named new name.jpg\n")
     assert service.json("/images/1")["filename"] == "new name.jpg"
     assert cli("rename", 99, "a.jpg").status == 4
-    result = cli("rename", 1, "a/b.jpg")
-    assert result.status == 1
-    assert result.err.startswith("the name: A filename is 1 to 255 bytes")
+    for refused in ("a/b.jpg", ""):
+        result = cli("rename", 1, refused)
+        assert result.status == 2
+        assert result.err.startswith("NAME: A filename is 1 to 255 bytes")
 
 
 @pytest.mark.parametrize("arguments", [["rm", "1"], ["tag", "--all", "x", "+a"]])

@@ -31,6 +31,7 @@ class StrangeService:
         application = web.Application()
         application.router.add_get("/images/1", self.image)
         application.router.add_get("/images/1/attachments", self.attachments)
+        application.router.add_get("/images/2/attachments", self.other)
         application.router.add_get("/media/{rest:.*}", self.media)
         return application
 
@@ -41,7 +42,13 @@ class StrangeService:
         if self.away:
             self.away -= 1
             return web.json_response({"error": "Not now"}, status=503, headers={"Retry-After": "0"})
-        one = {"filename": self.filename, "size": len(self.content), "sha256": self.sha256}
+        return self.listed(self.filename)
+
+    async def other(self, _request):
+        return self.listed("b.png")
+
+    def listed(self, filename):
+        one = {"filename": filename, "size": len(self.content), "sha256": self.sha256}
         return web.json_response(
             [one | {"content_type": "image/png", "width": 1, "height": 1, "url": "file:///etc/passwd"}]
         )
@@ -301,3 +308,24 @@ async def test_a_planted_part_is_not_followed(strange, tmp_path):
     assert result.status == 1
     assert "is not a regular file; delete it and try again" in result.err
     assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_a_name_that_no_url_can_hold_fails_its_image_and_the_others_are_downloaded(strange, tmp_path):
+    strange.filename = "half\udcff.png"
+    result = await strange.run("get", 1, 2)
+    assert result.status == 1
+    assert sorted(result.err.splitlines()) == [
+        "2 images: 1 file downloaded, 0 already there, 1 failed",
+        "The name 'half\\udcff.png' is malformed: it cannot be part of a URL",
+    ]
+    assert files(tmp_path) == ["2-b.png"]
+
+
+@pytest.mark.parametrize(("ids", "named"), [((4,), "4"), ((4, 5), "ID")])
+def test_a_file_is_not_a_folder_for_downloads(lonely_cli, tmp_path, ids, named):
+    (tmp_path / "my photo.jpg").touch()
+    result = lonely_cli("get", *ids, "-o", "my photo.jpg")
+    assert result.status == 2
+    assert result.err == (
+        f"-o names a folder, and my photo.jpg is a file; for one file: kt-images get {named} -o - > 'my photo.jpg'\n"
+    )

@@ -81,6 +81,15 @@ def test_completion_completes_in_bash(lonely_cli):
     assert done.stdout.split() == ["list"]
 
 
+def test_completion_completes_shells(lonely_cli):
+    lonely_cli.environment |= {
+        "_KT_IMAGES_COMPLETE": "complete_bash",
+        "COMP_WORDS": "kt-images completion z",
+        "COMP_CWORD": "2",
+    }
+    assert lonely_cli().out.split() == ["zsh"]
+
+
 def test_serve_is_the_service(lonely_cli, service):
     """In the same process: who ends `kt-images serve` ends the service."""
     store = service.folder / "images"  # the database knows its store

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import socketserver
+import threading
 import time
 from pathlib import Path
 
@@ -139,3 +141,67 @@ def test_closed_output_is_no_error(cli, service):
     with cli.start("list", stdout=None, preexec_fn=lambda: os.close(1)) as process:
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, b"")
+
+
+BIG = "9223372036854775808"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["completion"], "Missing argument 'bash|zsh|fish|powershell' (see kt-images completion --help)"),
+        (["completion", "tcsh"], "There is no completion for 'tcsh', only for bash, zsh, fish, powershell"),
+        (
+            ["list", "beach", "dark"],
+            "list takes no arguments; to list images by their tags: kt-images list --tag beach --tag dark",
+        ),
+        (["list", "--tag"], "Option '--tag' requires an argument (see kt-images list --help)"),
+        (["list", "--limit", "0"], "--limit: a whole number from 1 on, not '0'"),
+        (["list", "--limit", "abc"], "--limit: a whole number from 1 on, not 'abc'"),
+        (["list", "--limit", "1_0"], "--limit: a whole number from 1 on, not '1_0'"),
+        (["get", "1", "--jobs", "65"], "--jobs: a whole number from 1 to 64, not '65'"),
+        (["get", "1", "--retry", "-1"], "--retry: a number of seconds from 0 on, not '-1'"),
+        (["get", "1", "--retry", "nan"], "--retry: a number of seconds from 0 on, not 'nan'"),
+        (["show", BIG], f"{BIG} is not the id of an image; ids start at 1 and go up to 9223372036854775807"),
+        (["show", "0"], "0 is not the id of an image; ids start at 1 and go up to 9223372036854775807"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_is_explained_in_plain_words(lonely_cli, arguments, sentence):
+    result = lonely_cli(*arguments)
+    assert (result.status, result.out, result.err) == (2, "", f"{sentence}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["show", "1"], ["show", "1", "2"], ["rm", "1", "--yes"], ["rename", "1", "a.jpg"]]
+)
+def test_a_service_that_breaks_the_connection_is_3(lonely_cli, arguments):
+    """It closes each connection, or speaks another protocol."""
+    with Mute() as mute:
+        result = lonely_cli(*arguments, "--server", mute.url)
+    assert result.status == 3
+    assert f"The connection to {mute.url} broke" in result.err
+
+
+class Mute(socketserver.ThreadingTCPServer):
+    """Reads a request and closes the connection."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), None)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def finish_request(self, request, _address):
+        request.recv(65536)
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()

@@ -136,3 +136,12 @@ async def test_another_file_is_replaced_only_on_request(client_of, tmp_path):
     assert (tmp_path / "a").read_bytes() == b"mine"
     assert await client.download(ATTACHMENT, str(tmp_path / "a"), overwrite=True)
     assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+async def test_a_name_that_no_url_can_hold_is_an_error_of_the_client(client):
+    name = "half\udcff.png"
+    for call in (client.media(1, name), client.attach(1, b"x", name), client.delete_attachment(1, name)):
+        with pytest.raises(ClientError, match="cannot be part of a URL"):
+            await call
+    with pytest.raises(ClientError, match="cannot be part of a URL"):
+        client.media_url(1, name)

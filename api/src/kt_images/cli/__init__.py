@@ -7,6 +7,7 @@ main           the entry point: every failure becomes one sentence and an exit s
 app            all commands on one screen
 commands       their options and help
 options        the options that several commands have
+numbers        the numbers among them
 adding, getting, changing, listing, showing    the work of the commands
 choosing, ids  which images a command is for
 sources        which local files are added, with which tags

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from kt_images.cli import output, tags
 from kt_images.cli.errors import CliError, FatalError, Status
+from kt_images.cli.failures import failure
 from kt_images.cli.lookup import Candidate, candidates
 from kt_images.cli.names import shown
 from kt_images.cli.progress import Display, display
 from kt_images.cli.sources import Skipped, Source
 from kt_images.cli.work import Tally, each, run
-from kt_images.client import Client, NotFoundError
+from kt_images.client import Client, NotFoundError, RefusedError
 from kt_images.client.fingerprints import Fingerprint, is_unchanged
 
 
@@ -26,15 +27,27 @@ class Options:
     patience: float
 
 
+@dataclass(frozen=True)
+class Stored:
+    """The image that holds a file's bytes. If it is not new, it may have been given tags that it lacked."""
+
+    image_id: int
+    is_new: bool = False
+    is_tagged: bool = False
+
+
 @dataclass
 class Added(Tally):
     """How many files are added."""
 
     held: int = 0  # of those that are done: files whose bytes the service held already
+    tagged: int = 0  # of those that are held: files whose image lacked some of their tags
     total: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.done - self.held:,} added", f"{self.held:,} already there"]
+        if self.tagged:
+            parts.append(f"{self.tagged:,} of them tagged")
         if self.failed:
             parts.append(f"{self.failed:,} failed")
         if rest := self.total - self.done - self.failed:
@@ -45,7 +58,8 @@ class Added(Tally):
 def dry_run(files: list[Source], skipped: Skipped, strict: bool) -> Status:
     """Show which files would be sent, with which tags, without the service."""
     for source in files:
-        output.write(f"{shown(str(source.path))}\t{', '.join(map(shown, source.tags))}\n")
+        columns = [str(source.path), ", ".join(source.tags)] if source.tags else [str(source.path)]
+        output.write("\t".join(map(shown, columns)) + "\n")
     output.say(f"{output.counted(len(files), 'file')} would be sent, {sum(source.size for source in files):,} bytes")
     return _reported(skipped, strict, Status.DONE)
 
@@ -53,7 +67,7 @@ def dry_run(files: list[Source], skipped: Skipped, strict: bool) -> Status:
 def add(server: str, files: list[Source], skipped: Skipped, options: Options) -> Status:
     """Send the files. If the service holds a file's bytes already, their image only gets the tags that it lacks.
 
-    Reports how many are done also if it is interrupted or raises FatalError.
+    Reports how many are done even if it is interrupted or raises FatalError.
     """
     status = run(_add(server, files, options))
     return _reported(skipped, options.strict, status, options.quiet)
@@ -73,11 +87,12 @@ async def _add(server: str, files: list[Source], options: Options) -> Status:
             with display("Adding", len(files), sum(source.size for source in files), quiet=hidden) as moving:
 
                 async def one(candidate: Candidate) -> None:
-                    image_id, is_new = await _stored(client, candidate, options.delete_after, moving)
-                    tally.held += not is_new
+                    stored = await _stored(client, candidate, options.delete_after, moving)
+                    tally.held += not stored.is_new
+                    tally.tagged += stored.is_tagged
                     moving.finished()
                     if options.ids:
-                        output.write(f"{image_id}\n")
+                        output.write(f"{stored.image_id}\n")
                         output.flush()
 
                 def failed(candidate: Candidate, error: CliError) -> None:
@@ -93,45 +108,53 @@ async def _add(server: str, files: list[Source], options: Options) -> Status:
     return tally.status
 
 
-async def _stored(client: Client, candidate: Candidate, delete_after: bool, moving: Display) -> tuple[int, bool]:
-    """Return the image that holds the file's bytes, and whether it is new."""
+async def _stored(client: Client, candidate: Candidate, delete_after: bool, moving: Display) -> Stored:
     source, known = candidate.source, candidate.fingerprint
     if isinstance(known, CliError):
         raise known
+    filename = source.filename  # if it cannot be sent, the file is refused even if the service holds its bytes
     try:
-        image_id, is_new = await _held(client, candidate, moving), False
-        if image_id is None:
-            image_id, is_new = await _sent(client, source, known, moving)
+        stored = await _held(client, candidate, moving) or await _sent(client, source, filename, known, moving)
         if delete_after:
-            await _delete(client, image_id, source, known)
+            await _delete(client, stored.image_id, source, known)
     except OSError as error:
         raise CliError(error.strerror or "The file cannot be read") from error
-    return image_id, is_new
+    return stored
 
 
-async def _held(client: Client, candidate: Candidate, moving: Display) -> int | None:
+async def _held(client: Client, candidate: Candidate, moving: Display) -> Stored | None:
     """Return the image that holds the bytes already, with all of the file's tags; None if there is none."""
     if candidate.image_id is None:
         return None
-    if candidate.source.tags:
-        try:
-            image = await client.image(candidate.image_id)
-            if more := tags.lacking(image, candidate.source.tags):
-                await client.change(candidate.image_id, add_tags=more)
-        except NotFoundError:
-            return None  # deleted since the service was asked
+    try:
+        is_tagged = await _tagged(client, candidate.image_id, candidate.source.tags)
+    except NotFoundError:
+        return None  # deleted since the service was asked
     moving.expect(-candidate.source.size)
-    return candidate.image_id
+    return Stored(candidate.image_id, is_tagged=is_tagged)
 
 
-async def _sent(client: Client, source: Source, known: Fingerprint, moving: Display) -> tuple[int, bool]:
+async def _tagged(client: Client, image_id: int, wanted: list[str]) -> bool:
+    """Add the tags that the image lacks; return whether it lacked some. Raises NotFoundError."""
+    missing = tags.lacking(await client.image(image_id), wanted) if wanted else []
+    if missing:
+        try:
+            await client.change(image_id, add_tags=missing)
+        except NotFoundError:
+            raise
+        except RefusedError as error:
+            raise failure(error, {"add_tags": "--tag"}) from error
+    return bool(missing)
+
+
+async def _sent(client: Client, source: Source, filename: str, known: Fingerprint, moving: Display) -> Stored:
     try:
         image, is_new = await client.upload(
-            source.path, source.filename, source.tags, sha256=known.sha256, progress=moving.moved
+            source.path, filename, source.tags, sha256=known.sha256, progress=moving.moved
         )
     except NotFoundError as error:
         raise FatalError(f"The service takes no uploads: {error}") from error
-    return image.image_id, is_new
+    return Stored(image.image_id, is_new)
 
 
 async def _delete(client: Client, image_id: int, source: Source, known: Fingerprint) -> None:

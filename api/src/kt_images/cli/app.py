@@ -23,7 +23,15 @@ app = typer.Typer(
 
 
 class Command(TyperCommand):
-    """A command whose help names arguments without their Python types."""
+    """A command whose help names arguments without their Python types, and whose failures name its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", None) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]  # the parser of options does not know its command
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         records = [(one.param_type_name, one.get_help_record(ctx)) for one in self.get_params(ctx)]

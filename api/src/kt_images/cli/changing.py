@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from kt_images.cli import output, tags
-from kt_images.cli.errors import CliError, Status
+from kt_images.cli.errors import CliError, MisusedError, Status
+from kt_images.cli.failures import failure
 from kt_images.cli.names import shown
 from kt_images.cli.progress import display
 from kt_images.cli.work import Tally, each, run
-from kt_images.client import Client
+from kt_images.client import Client, ClientError
 
 
 @dataclass
@@ -68,7 +69,10 @@ def delete(server: str, ids: "array[int]", jobs: int) -> Status:
 
 async def _rename(server: str, image_id: int, filename: str) -> Status:
     async with Client(server) as client:
-        image = await client.change(image_id, filename=filename)
+        try:
+            image = await client.change(image_id, filename=filename)
+        except ClientError as error:
+            raise failure(error, {"filename": "NAME"}, MisusedError) from error
     output.say(f"Image <{image_id}> is now named {shown(image.filename)}")
     return Status.DONE
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from kt_images.cli import output
-from kt_images.cli.errors import MisusedError
+from kt_images.cli.errors import MisusedError, Status
 from kt_images.cli.ids import image_ids
 from kt_images.cli.work import run
 from kt_images.client import Client, Filters
@@ -25,6 +25,15 @@ def chosen(command: str, server: str, words: Sequence[str], filters: Filters) ->
             f"for all images: kt-images list --ids | kt-images {command} -"
         )
     return image_ids(words) if words else run(_matching(server, filters))
+
+
+def nothing_chosen(words: Sequence[str]) -> Status:
+    """Say that there are no images: standard input, which `words` name, has no ids, or no image matches the filters.
+
+    It is no failure: `kt-images list --ids --tag x | kt-images rm -` may find nothing.
+    """
+    output.say("No ids were given" if words else "No image matches")
+    return Status.DONE
 
 
 def confirm(command: str, question: str) -> bool:

@@ -1,10 +1,12 @@
 """The client's errors as sentences of the command line, with exit statuses."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from kt_images.cli.errors import CliError, FatalError, MisusedError, Status
 from kt_images.client import (
     ClientError,
+    ConnectionBrokenError,
     InvalidAddressError,
     NotFoundError,
     RefusedError,
@@ -17,6 +19,8 @@ from kt_images.client import (
 KINDS: tuple[tuple[type[ClientError], type[CliError], Status], ...] = (
     (NotFoundError, CliError, Status.NOT_FOUND),
     (UnreachableError, FatalError, Status.UNREACHABLE),
+    # Not fatal: the cause may be this one request, such as an upload that a proxy cuts off.
+    (ConnectionBrokenError, CliError, Status.UNREACHABLE),
     (StoreFullError, FatalError, Status.FAILED),
     (InvalidAddressError, MisusedError, Status.MISUSED),
     (ClientError, CliError, Status.FAILED),
@@ -35,10 +39,14 @@ WRITTEN = {
 }
 
 
-def failure(error: ClientError) -> CliError:
-    """Return the failure that an error of the client is on the command line."""
-    if isinstance(error, RefusedError) and (option := _option(error)):
-        kind = MisusedError if error.faults[0].part == "query string" else CliError
+def failure(error: ClientError, written: Mapping[str, str] = WRITTEN, refusal: type[CliError] = CliError) -> CliError:
+    """Return the failure that an error of the client is on the command line.
+
+    `written` names the options and arguments that the fields of the request come from; if the service refuses such a
+    field of a body, the failure is a `refusal`.
+    """
+    if isinstance(error, RefusedError) and (option := _option(error, written)):
+        kind = MisusedError if error.faults[0].part == "query string" else refusal
         return kind(f"{option}: {error.faults[0].msg}")
     if isinstance(error, TargetExistsError):
         return CliError(f"{error}; --overwrite replaces it")
@@ -46,8 +54,8 @@ def failure(error: ClientError) -> CliError:
     return kind(str(error), status)
 
 
-def _option(error: RefusedError) -> str | None:
+def _option(error: RefusedError, written: Mapping[str, str]) -> str | None:
     """The option or argument that the service refuses, if it is one of ours."""
     if error.status != HTTPStatus.BAD_REQUEST or not error.faults or not error.faults[0].loc:
         return None
-    return WRITTEN.get(str(error.faults[0].loc[0]))
+    return written.get(str(error.faults[0].loc[0]))

@@ -1,5 +1,6 @@
 """`get`: images become local files."""
 
+import shlex
 from array import array
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -38,7 +39,14 @@ class Got(Tally):
 
 
 def get(server: str, ids: "array[int]", options: Options) -> Status:
-    """Download all files of the images. Raises FatalError, after reporting how many are done."""
+    """Download all files of the images.
+
+    Raises MisusedError if the folder is a file, and FatalError after reporting how many are done.
+    """
+    if options.folder.is_file():
+        image_id, file = ids[0] if len(ids) == 1 else "ID", shlex.quote(str(options.folder))
+        one = f"for one file: kt-images get {image_id} -o - > {file}"
+        raise MisusedError(f"-o names a folder, and {options.folder} is a file; {one}")
     return run(_get(server, ids, options))
 
 

@@ -48,7 +48,7 @@ def _run() -> int:
     try:
         return app(prog_name=app.info.name, standalone_mode=False) or Status.DONE
     except TyperException as error:
-        output.say(f"{error.format_message()} (see {_help(error)})")
+        output.say(f"{error.format_message().rstrip('.')} (see {_help(error)})")
         return error.exit_code
     except Abort:
         return Status.INTERRUPTED

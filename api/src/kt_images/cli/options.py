@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kt_images.cli.numbers import seconds, whole
+
 if TYPE_CHECKING:  # --help must not wait for the HTTP client
     from kt_images.client import Filters
 
@@ -22,10 +24,22 @@ WithAny = Annotated[
     list[str] | None, typer.Option("--any", metavar="T", help="Only images with at least one of these tags.")
 ]
 WithNone = Annotated[list[str] | None, typer.Option("--none", metavar="T", help="Only images with none of these tags.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, metavar="N", help="How many to process at a time.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", parser=whole("--limit", 1), metavar="N", help="At most this many images."),
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", parser=whole("--jobs", 1, 64), metavar="N", help="How many to process at a time, up to 64."),
+]
 Patience = Annotated[
     float,
-    typer.Option("--retry", min=0, metavar="SECONDS", help="How long to retry while the service is unavailable."),
+    typer.Option(
+        "--retry",
+        parser=seconds("--retry"),
+        metavar="SECONDS",
+        help="How long to retry while the service is unavailable.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show failures only.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done without doing it.")]

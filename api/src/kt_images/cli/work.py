@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from kt_images.cli.errors import CliError, FatalError, Status
@@ -18,20 +18,21 @@ class Tally:
 
     done: int = 0
     failed: int = 0
-    not_found: int = 0  # of the failed ones
+    causes: set[Status] = field(default_factory=set)  # of the failures
 
     def count(self, error: CliError | None) -> None:
         """Count an item, which is done unless there is an error."""
         self.done += error is None
-        self.failed += error is not None
-        self.not_found += error is not None and error.status is Status.NOT_FOUND
+        if error:
+            self.failed += 1
+            self.causes.add(error.status)
 
     @property
     def status(self) -> Status:
+        """That of the failures if every item failed in the same way."""
         if not self.failed:
             return Status.DONE
-        nothing_found = self.not_found == self.failed and not self.done
-        return Status.NOT_FOUND if nothing_found else Status.FAILED
+        return Status.FAILED if self.done or len(self.causes) > 1 else min(self.causes)
 
 
 def run(command: Coroutine[Any, Any, T]) -> T:

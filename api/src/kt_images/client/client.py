@@ -5,10 +5,9 @@ from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self, Unpack
-from urllib.parse import quote
 
 from kt_images.client import downloads, listing, selection
-from kt_images.client.connection import Connection
+from kt_images.client.connection import Connection, quoted
 from kt_images.client.images import Attachment, Image, all_of
 from kt_images.client.selection import Filters
 from kt_images.client.uploads import OnDuplicate, Progress, Source, Uploaded, nothing, sent
@@ -210,4 +209,4 @@ def _name(source: Source, filename: str | None) -> str:
 
 
 def _attachment_path(image_id: int, filename: str) -> str:
-    return f"images/{image_id}/attachment/{quote(filename, safe='')}"
+    return f"images/{image_id}/attachment/{quoted(filename)}"

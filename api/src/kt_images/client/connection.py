@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -164,6 +165,14 @@ class Connection:
                 wait = response.headers.get("Retry-After", "")
                 return UnreachableError(sentence, min(float(wait), LONGEST_PAUSE) if wait.isdecimal() else 0.0)
         return RefusedError(sentence, response.status, faults)
+
+
+def quoted(name: str) -> str:
+    """Return a name as one segment of a URL's path. Raises ClientError for a name that UTF-8 cannot encode."""
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise ClientError(f"The name {name!r} is malformed: it cannot be part of a URL") from error
 
 
 def _base(server: str) -> str:

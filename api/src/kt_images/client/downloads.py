@@ -9,9 +9,8 @@ from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
-from kt_images.client.connection import Connection
+from kt_images.client.connection import Connection, quoted
 from kt_images.client.errors import (
     ClientError,
     ConnectionBrokenError,
@@ -33,8 +32,8 @@ FLAGS = (
 
 
 def media_path(image_id: int, filename: str) -> str:
-    """Return the path of an attachment's bytes, below the address of the service."""
-    return f"media/{image_id}/{quote(filename, safe='')}"
+    """Return the path of an attachment's bytes, below the address of the service. Raises ClientError."""
+    return f"media/{image_id}/{quoted(filename)}"
 
 
 async def chunks(connection: Connection, attachment: Attachment, start: int = 0) -> AsyncGenerator[bytes, None]:
@@ -79,6 +78,7 @@ async def download(
     Until they are complete, the bytes are in a hidden file beside it, from which the next call resumes. Raises OSError,
     TargetExistsError, DigestMismatchError.
     """
+    media_path(attachment.image_id, attachment.filename)  # for a malformed name it raises before a file is made
     if await _is_held(target, attachment):
         return False
     if os.path.lexists(target) and not overwrite:

@@ -43,7 +43,7 @@ async def batches(connection: Connection, query: list[tuple[str, str]]) -> Async
 
 
 async def _lines(connection: Connection, response: aiohttp.ClientResponse) -> AsyncIterator[list[Any]]:
-    """Yield the lines that have arrived, each a JSON value, also if the connection breaks after them."""
+    """Yield the lines that have arrived, each a JSON value, even if the connection breaks after them."""
     rest = b""
     try:
         async for piece in response.content.iter_any():

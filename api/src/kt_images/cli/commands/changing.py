@@ -87,7 +87,7 @@ def tag(
     it asks for confirmation first.
     """
     from kt_images.cli import changing, output, tags
-    from kt_images.cli.choosing import chosen, confirm
+    from kt_images.cli.choosing import chosen, confirm, nothing_chosen
 
     if unknown := [word for word in words or () if word.startswith("--")]:
         raise MisusedError(f"There is no option {unknown[0]}; to remove a tag that begins with -, use --remove")
@@ -97,11 +97,13 @@ def tag(
         raise MisusedError("Which tags? +TAG adds one, -TAG removes one")
     service = address(context, server)
     ids = chosen("tag", service, named, filters(with_tag, tags_all, tags_any, tags_none))
+    if not ids:
+        return nothing_chosen(named)
     what = " ".join([*(f"+{one}" for one in adding), *(f"-{one}" for one in removing)])
     if dry_run:
         output.say(f"{output.counted(len(ids), 'image')} would be tagged {what}")
         return Status.DONE
-    if ids and not named and not yes and not confirm("tag", f"Tag {output.counted(len(ids), 'image')} {what}?"):
+    if not named and not yes and not confirm("tag", f"Tag {output.counted(len(ids), 'image')} {what}?"):
         return Status.FAILED
     return changing.change_tags(service, ids, adding, removing, jobs)
 
@@ -128,14 +130,16 @@ def rm(
 ) -> Status:
     """Delete images and their files, after confirmation."""
     from kt_images.cli import changing, output
-    from kt_images.cli.choosing import confirm
+    from kt_images.cli.choosing import confirm, nothing_chosen
     from kt_images.cli.ids import image_ids
 
     found = image_ids(ids)
+    if not found:
+        return nothing_chosen(ids)
     images = output.counted(len(found), "image")
     if dry_run:
         output.say(f"{images} would be deleted")
         return Status.DONE
-    if found and not yes and not confirm("rm", f"Delete {images} and all their files?"):
+    if not yes and not confirm("rm", f"Delete {images} and {'its' if len(found) == 1 else 'their'} files?"):
         return Status.FAILED
     return changing.delete(address(context, server), found, jobs)

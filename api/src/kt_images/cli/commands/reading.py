@@ -13,6 +13,7 @@ from kt_images.cli.options import (
     Id,
     Ids,
     Jobs,
+    Limit,
     Patience,
     Quiet,
     Server,
@@ -34,7 +35,7 @@ def list_(
     tags_all: WithAll = None,
     tags_any: WithAny = None,
     tags_none: WithNone = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most this many images.")] = None,
+    limit: Limit = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     ndjson: Annotated[bool, typer.Option("--ndjson", help="A JSON object in each line.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values with a header, for spreadsheets.")] = False,
@@ -49,8 +50,8 @@ def list_(
     from kt_images.cli import listing, output
 
     if context.args:
-        suggestion = shlex.join(["--tag", context.args[0]])
-        raise MisusedError(f"list takes no arguments; to list images with a tag: kt-images list {suggestion}")
+        suggestion = shlex.join(word for tag in context.args for word in ("--tag", tag))
+        raise MisusedError(f"list takes no arguments; to list images by their tags: kt-images list {suggestion}")
     asked = {listing.json_array: json, listing.json_lines: ndjson, listing.csv_lines: csv, listing.ids: ids}
     formats = [form for form, wanted in asked.items() if wanted]
     if len(formats) > 1:
@@ -68,9 +69,11 @@ def show(
 ) -> Status:
     """Show images with their names, tags and files."""
     from kt_images.cli import showing
+    from kt_images.cli.choosing import nothing_chosen
     from kt_images.cli.ids import image_ids
 
-    return showing.show(address(context, server), image_ids(ids), json)
+    found = image_ids(ids)
+    return showing.show(address(context, server), found, json) if found else nothing_chosen(ids)
 
 
 def get(
@@ -102,7 +105,7 @@ def get(
     are resumed, and no other file is overwritten unless --overwrite is given.
     """
     from kt_images.cli import getting
-    from kt_images.cli.choosing import chosen
+    from kt_images.cli.choosing import chosen, nothing_chosen
 
     options = getting.Options(
         folder=folder, layout=Layout(layout), overwrite=overwrite, jobs=jobs, quiet=quiet, patience=retry
@@ -111,7 +114,7 @@ def get(
     found = chosen("get", service, ids or [], filters(tag, tags_all, tags_any, tags_none))
     if folder == STDOUT:
         return getting.write(service, found, retry)
-    return getting.get(service, found, options)
+    return getting.get(service, found, options) if found else nothing_chosen(ids or [])
 
 
 def open_(

@@ -2,26 +2,17 @@
 
 import os
 import sys
-from enum import StrEnum
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from kt_images.cli import output
-from kt_images.cli.errors import CliError, Status
+from kt_images.cli.errors import CliError, MisusedError, Status
 
 PROGRAM = "kt-images"
 COMPLETION_VARIABLE = "_KT_IMAGES_COMPLETE"
-
-
-class Shell(StrEnum):
-    """The shells that have completion."""
-
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
-    POWERSHELL = "powershell"
+SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
 def serve(
@@ -38,7 +29,14 @@ def serve(
 
 
 def completion(
-    shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish|powershell", help="The shell to complete in.")],
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="|".join(SHELLS),
+            help="The shell to complete in.",
+            autocompletion=lambda incomplete: [shell for shell in SHELLS if shell.startswith(incomplete)],
+        ),
+    ],
 ) -> Status:
     """Write a script that completes commands and options in a shell.
 
@@ -46,5 +44,7 @@ def completion(
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
+    if shell not in SHELLS:
+        raise MisusedError(f"There is no completion for {shell[:40]!r}, only for {', '.join(SHELLS)}")
     output.write(get_completion_script(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, shell=shell))
     return Status.DONE
