@@ -129,7 +129,7 @@ class Uploads:
 
     @contextlib.asynccontextmanager
     async def _acknowledging(self, attachment: Attachment) -> AsyncIterator[None]:
-        """Write the row meanwhile; find out about it when the answer is lost."""
+        """Write the row in this context. If the answer to that is lost, find out what became of it."""
         try:
             yield
         except CollectedError:
@@ -137,13 +137,16 @@ class Uploads:
             await orphans.expect(self._db, [attachment.object_key])
             raise
         except UnavailableError:
-            # It may have been committed all the same. If that cannot be known, the object is an orphan or it is not.
+            # It may have been committed anyway. If that cannot be found out, the client has to ask again.
             if not await attachments.referenced(self._db, [attachment.object_key]):
                 raise
 
 
 async def _merge(connection: Connection, received: Received, new: NewImage, on_duplicate: OnDuplicate) -> Image | None:
-    """Deal with an image that has the bytes already, if one has; no other gets them before the commit."""
+    """Return the image that has the bytes already, with the tags added; None if no image has them before the commit.
+
+    Raises DuplicateError when a duplicate is to be rejected.
+    """
     if on_duplicate is OnDuplicate.CREATE:
         return None
     twin = await attachments.lock_twin(connection, received.sha256)

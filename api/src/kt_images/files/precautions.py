@@ -1,4 +1,4 @@
-"""Checks around the decoder: for files that cost more than their pixels suggest, and for missing ends."""
+"""Limits that a file must keep before it is decoded, and a look at its end afterwards."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Turns at something scarce: a bounded queue for each kind of work, so that none of them keeps another waiting."""
+"""A fair queue for a scarce resource: each kind of work has a bounded queue, and the queues take turns."""
 
 import asyncio
 import contextlib
