@@ -47,7 +47,7 @@ class Cursor:
 
     async def rows(self) -> tuple[list[str], bool]:
         """Return the images asked for, and whether there may be more."""
-        documents = [row[0] for row in await self._connection.receive()]
+        documents = [document for (document,) in await self._connection.receive()]
         more, self._asked = len(documents) == self._asked, 0
         return documents, more
 
