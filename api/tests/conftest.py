@@ -16,11 +16,13 @@ import psycopg2
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+import services
 from kt_images.application import create_app
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.pool import Pool
+from services import Service
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,3 +134,16 @@ async def serve(settings: Settings) -> AsyncIterator[Callable[..., Awaitable[Dec
 @pytest.fixture
 async def client(serve: Callable[..., Awaitable[DeclaringClient]]) -> DeclaringClient:
     return await serve()
+
+
+@pytest.fixture(scope="session")
+def running_service(server_dsn: str, folder: Path) -> Iterator[Service]:
+    with services.running(server_dsn, folder, "service") as service:
+        yield service
+
+
+@pytest.fixture
+def service(running_service: Service) -> Service:
+    """The service as a process, without images."""
+    running_service.empty()
+    return running_service

@@ -85,9 +85,6 @@ class Service:
         with contextlib.closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
 
-    def has(self, path: str) -> bool:
-        return path in self.json("/oas/spec")["paths"]
-
 
 @contextlib.contextmanager
 def running(server_dsn: str, folder: Path, name: str) -> Iterator[Service]:

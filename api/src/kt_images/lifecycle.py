@@ -14,7 +14,7 @@ from aiohttp import web
 from kt_images import collector
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
-from kt_images.database.connection import Connection
+from kt_images.database.connection import UNHURRIED, Connection
 from kt_images.database.database import Database
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
@@ -105,7 +105,7 @@ async def _keep_running(server: embedded.Embedded) -> None:
 
 
 async def _upgrade(dsn: str) -> None:
-    connection = await Connection.open(dsn, schema.LIMITS)
+    connection = await Connection.open(dsn, UNHURRIED)
     try:
         await schema.upgrade(connection)
     finally:

@@ -17,4 +17,6 @@ async def shielded(step: Coroutine[Any, Any, T]) -> T:
         while not task.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody waits for it any more; asyncio would log it as lost
         raise

@@ -18,30 +18,9 @@ from typing import Any
 
 import pytest
 
-import services
 from services import KEPT, Service
 
 PROGRAM = Path(sys.executable).with_name("kt-images")
-
-
-@pytest.fixture(scope="session")
-def running_service(server_dsn: str, folder: Path) -> Iterator[Service]:
-    with services.running(server_dsn, folder, "cli") as service:
-        yield service
-
-
-@pytest.fixture
-def service(running_service: Service) -> Service:
-    """The service, running, without images."""
-    running_service.empty()
-    return running_service
-
-
-@pytest.fixture
-def uploads(service: Service) -> None:
-    """For tests of what needs `POST /images/upload` and the list of attachments."""
-    if not (service.has("/images/upload") and service.has("/images/{image_id}/attachments")):
-        pytest.skip("the service does not have POST /images/upload yet")
 
 
 @dataclass

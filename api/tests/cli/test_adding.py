@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import socketserver
 import threading
 import time
 
@@ -13,9 +12,8 @@ import pytest
 from aiohttp import web
 
 from cli.conftest import Cli, png
+from cli.stand_in import StandIn
 from services import wait_until
-
-sends = pytest.mark.usefixtures("uploads")
 
 
 @pytest.fixture
@@ -58,7 +56,6 @@ def test_an_unreachable_service_is_reported_once_however_many_files_there_are(lo
     assert second.endswith("cannot be reached: Connection refused")
 
 
-@sends
 def test_files_and_folders_with_their_tags(cli, service, photos, picture):
     result = cli("add", picture("x y 'я'.png", 5), "photos", "--recursive", "--tag", "new", "--tags-from-path", "--ids")
     assert (result.status, result.err) == (0, "4 files: 4 added, 0 already there\n1 file skipped: 1 .txt\n")
@@ -68,7 +65,6 @@ def test_files_and_folders_with_their_tags(cli, service, photos, picture):
     assert by_name(service) == expected | {"x y 'я'.png": ["new", *folders]}
 
 
-@sends
 def test_bytes_that_are_there_already_only_get_the_tags_that_they_lack(cli, service, picture):
     cli("add", picture("a.png", 1), "--tag", "x")
     result = cli("add", picture("copy of a.png", 1), "--tag", "y", "--ids")
@@ -77,7 +73,6 @@ def test_bytes_that_are_there_already_only_get_the_tags_that_they_lack(cli, serv
     assert by_name(service) == {"a.png": ["x", "y"]}
 
 
-@sends
 def test_failures_are_named_and_the_others_are_sent(cli, service, picture, tmp_path):
     (tmp_path / "text.png").write_text("this is no picture")
     (tmp_path / "empty.png").touch()
@@ -96,7 +91,6 @@ def test_failures_are_named_and_the_others_are_sent(cli, service, picture, tmp_p
     assert list(by_name(service)) == ["good.png"]
 
 
-@sends
 def test_names_arrive_as_they_are(cli, service, picture):
     names = ['quo"te.png', "back`tick.png", "a;b=c.png", "100%25.png", "e\u0301.png", "-x.png", "😀.png"]
     paths = [picture(name, number).name for number, name in enumerate(names)]
@@ -104,7 +98,6 @@ def test_names_arrive_as_they_are(cli, service, picture):
     assert sorted(by_name(service)) == sorted(name.replace("e\u0301", "\xe9") for name in names)
 
 
-@sends
 def test_delete_after_deletes_a_file_once_the_service_confirms_it(cli, service, picture, tmp_path):
     good, bad = picture("good.png", 1), tmp_path / "bad.png"
     bad.write_text("this is no picture")
@@ -117,7 +110,6 @@ def test_delete_after_deletes_a_file_once_the_service_confirms_it(cli, service, 
     assert (tmp_path / "good.png").read_bytes() == png(1)
 
 
-@sends
 def test_progress_on_a_terminal_has_rate_and_time_left(cli, picture):
     for number in range(60):
         picture(f"many/{number}.png", number)
@@ -127,13 +119,11 @@ def test_progress_on_a_terminal_has_rate_and_time_left(cli, picture):
         assert wanted in terminal.text
 
 
-@sends
 def test_no_progress_in_a_pipe(cli, picture):
     result = cli("add", picture("a.png", 1))
     assert (result.out, result.err) == ("", "1 file: 1 added, 0 already there\n")
 
 
-@sends
 def test_ctrl_c_reports_how_many_are_done_and_the_next_run_continues(cli, service, picture):
     for number in range(200):
         picture(f"many/{number}.png", number)
@@ -149,7 +139,6 @@ def test_ctrl_c_reports_how_many_are_done_and_the_next_run_continues(cli, servic
     assert len(service.images()) == 200
 
 
-@sends
 @pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
 def test_service_killed_in_the_middle_run_again_all_are_there_once(cli, service, picture, count):
     for number in range(count):
@@ -169,7 +158,6 @@ def test_service_killed_in_the_middle_run_again_all_are_there_once(cli, service,
     }
 
 
-@sends
 def test_service_restarted_in_the_middle_is_waited_for(cli, service, picture):
     for number in range(300):
         picture(f"many/{number}.png", number)
@@ -184,7 +172,6 @@ def test_service_restarted_in_the_middle_is_waited_for(cli, service, picture):
     assert len(service.images()) == 300
 
 
-@sends
 def test_a_special_file_is_not_read(cli, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     result = cli("add", "pipe.png", "/dev/zero")
@@ -195,7 +182,6 @@ def test_a_special_file_is_not_read(cli, tmp_path):
     ]
 
 
-@sends
 def test_a_second_run_sends_no_file_again(cli, service, picture):
     for number in range(120):
         picture(f"many/{number}.png", number, side=100)
@@ -214,19 +200,12 @@ def test_a_second_run_sends_no_file_again(cli, service, picture):
         assert relay.passed < 120 * 80 + 4 * 1000  # their digests, and the heads of a few requests
 
 
-class Relay(socketserver.ThreadingTCPServer):
+class Relay(StandIn):
     """Passes connections on to the service and counts the bytes that the client sends."""
 
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self, port):
-        super().__init__(("127.0.0.1", 0), None)
+        super().__init__()
         self.port, self.passed = port, 0
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def finish_request(self, request, _address):
         with socket.create_connection(("127.0.0.1", self.port)) as service:
@@ -237,14 +216,6 @@ class Relay(socketserver.ThreadingTCPServer):
 
     def count(self, number):
         self.passed += number
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
 
 
 def copy(source, target, count=lambda _: None):
@@ -292,7 +263,6 @@ def mixed(picture, tmp_path):
 SKIPPED = "8 files skipped: 1 .gz, 3 .mov, 1 .txt, 1 linked folder, 1 not a regular file, 1 without extension\n"
 
 
-@sends
 def test_skipped_files_are_named_by_their_kinds(cli, mixed):
     result = cli("add", "mixed", "--recursive")
     assert (result.status, result.err) == (0, f"1 file: 1 added, 0 already there\n{SKIPPED}")
@@ -300,7 +270,6 @@ def test_skipped_files_are_named_by_their_kinds(cli, mixed):
     assert cli("add", "mixed", "--recursive", "--dry-run").err.endswith(f"\n{SKIPPED}")
 
 
-@sends
 def test_strict_makes_skipped_files_a_failure(cli, mixed):
     assert cli("add", "mixed", "--recursive", "--strict").status == 1
     assert cli("add", "mixed", "--recursive", "--strict", "--dry-run").status == 1
@@ -309,7 +278,6 @@ def test_strict_makes_skipped_files_a_failure(cli, mixed):
     assert cli("add", "mixed/a.png", "--strict").status == 0
 
 
-@sends
 def test_delete_after_never_deletes_a_skipped_file(cli, mixed):
     before = sorted(path.name for path in mixed.iterdir())
     assert cli("add", "mixed", "--recursive", "--delete-after").status == 0
@@ -324,14 +292,12 @@ def test_telephones_pictures_are_taken_from_folders(lonely_cli, tmp_path, extens
     assert (result.lines, result.err) == ([f"photos/a.{extension}"], "1 file would be sent, 7 bytes\n")
 
 
-@sends
 def test_a_refused_tag_is_named_like_its_option(cli, picture):
     result = cli("add", picture("a.png", 1), "--tag", "x" * 101)
     assert result.status == 1
     assert result.err.splitlines()[0].startswith(f"{cli.home}/a.png: --tag: A tag is 1 to 100 characters")
 
 
-@sends
 def test_the_summary_counts_the_images_that_got_tags(cli, picture):
     for number in range(5):
         picture(f"many/{number}.png", number)
@@ -341,7 +307,6 @@ def test_the_summary_counts_the_images_that_got_tags(cli, picture):
     assert result.err == "6 files: 1 added, 5 already there, 3 of them tagged\n"
 
 
-@sends
 def test_a_refused_tag_of_an_image_that_is_there_is_named_like_its_option_too(cli, picture):
     cli("add", picture("a.png", 1))
     result = cli("add", "a.png", "--tag", "")
@@ -349,7 +314,6 @@ def test_a_refused_tag_of_an_image_that_is_there_is_named_like_its_option_too(cl
     assert result.err.splitlines()[0].startswith("a.png: --tag: A tag is 1 to 100 characters")
 
 
-@sends
 @pytest.mark.parametrize("name", ["line\nbreak.png", "\udcff.png"])
 def test_a_name_that_cannot_be_sent_is_refused_even_if_the_bytes_are_there(cli, service, picture, name):
     bad = picture(f"many/{name}", 1)

@@ -222,7 +222,6 @@ async def test_quiet_shows_no_progress(strange):
     assert await asyncio.to_thread(watch) == (0, "")
 
 
-@pytest.mark.usefixtures("uploads")
 class TestAgainstTheService:
     """The same, with real files."""
 

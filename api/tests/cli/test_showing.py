@@ -4,8 +4,6 @@ import json
 import shlex
 import sys
 
-import pytest
-
 
 def test_show_tells_of_an_image(cli, service):
     service.create("a.jpg", "x", "y")
@@ -20,14 +18,12 @@ def test_show_as_json_is_an_object_in_each_line(cli, service):
     assert (result.status, result.err) == (1, "Image <9> is not found\n")
 
 
-@pytest.mark.usefixtures("uploads")
 def test_show_tells_of_the_files(cli, picture):
     cli("add", picture("a b.png", 1))
     assert "file      a b.png, image/png, 8x8, " in cli("show", 1).out
     assert json.loads(cli("show", 1, "--json").out)["attachments"][0]["width"] == 8
 
 
-@pytest.mark.usefixtures("uploads")
 def test_open_shows_the_file_in_the_browser(cli, service, picture, tmp_path):
     cli("add", picture("a b.png", 1))
     shown = tmp_path / "shown"
@@ -38,7 +34,6 @@ def test_open_shows_the_file_in_the_browser(cli, service, picture, tmp_path):
     assert cli("open", 1, "--print").out == f"{service.url}/media/1/a%20b.png\n"
 
 
-@pytest.mark.usefixtures("uploads")
 def test_open_without_a_file_is_4(cli, service):
     service.create("a.jpg")
     result = cli("open", 1)

@@ -3,12 +3,12 @@
 import os
 import signal
 import socket
-import socketserver
-import threading
 import time
 from pathlib import Path
 
 import pytest
+
+from cli.stand_in import StandIn
 
 
 def assert_one_sentence(text):
@@ -183,25 +183,8 @@ def test_a_service_that_breaks_the_connection_is_3(lonely_cli, arguments):
     assert f"The connection to {mute.url} broke" in result.err
 
 
-class Mute(socketserver.ThreadingTCPServer):
+class Mute(StandIn):
     """Reads a request and closes the connection."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), None)
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def finish_request(self, request, _address):
         request.recv(65536)
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()

@@ -1,28 +1,13 @@
 """The Python client, against the service as a process and against services that are not to be trusted."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-import services
 from kt_images.client import Client
 from services import Service
-
-
-@pytest.fixture(scope="session")
-def running_service(server_dsn: str, folder: Path) -> Iterator[Service]:
-    with services.running(server_dsn, folder, "client") as service:
-        yield service
-
-
-@pytest.fixture
-def service(running_service: Service) -> Service:
-    """The service, running, without images."""
-    running_service.empty()
-    return running_service
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from importlib import resources
 from io import BytesIO
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from kt_images.application import create_app
 from kt_images.database import embedded, schema
 from kt_images.errors import NewerSchemaError, SchemaError
 from pictures import drawn
+from sql import ask
 
 RELEASES = Path(__file__).parents[1] / "releases"
 ALL = schema.migrations()
@@ -43,16 +43,6 @@ CATALOGUE = """
     select 'function', proname, pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace
     order by 1, 2, 3
 """
-
-
-def ask(dsn, sql):
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        rows = cursor.fetchall() if cursor.description else []
-    connection.close()
-    return rows
 
 
 def rows(dsn):

@@ -9,25 +9,11 @@ import pytest
 from PIL import ExifTags, Image
 
 from kt_images.errors import InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
-from kt_images.files.pictures import Picture, inspect, prepare
+from kt_images.files.pictures import Picture
 from kt_images.files.shrinking import shrink
 from pictures import ROTATED, drawn
 
-LIMIT = 10_000_000
 SIDE = 256
-
-
-@pytest.fixture(autouse=True)
-def prepared():
-    prepare(LIMIT)
-
-
-@pytest.fixture
-def look():
-    def at(content, limit=LIMIT):
-        return inspect(BytesIO(content), limit, lambda _: None)
-
-    return at
 
 
 def heic(image=None, **options):

@@ -11,23 +11,8 @@ import pytest
 from PIL import Image
 
 from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
-from kt_images.files.pictures import MAX_FRAMES, inspect, prepare
+from kt_images.files.pictures import MAX_FRAMES
 from pictures import JPEG, drawn
-
-LIMIT = 10_000_000
-
-
-@pytest.fixture(autouse=True)
-def prepared():
-    prepare(LIMIT)
-
-
-@pytest.fixture
-def look():
-    def at(content, limit=LIMIT):
-        return inspect(BytesIO(content), limit, lambda _: None)
-
-    return at
 
 
 def noise(form, mode="RGB", size=(150, 100), frames=1, **options):

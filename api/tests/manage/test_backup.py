@@ -7,10 +7,10 @@ import sys
 import tarfile
 from io import BytesIO
 
-import psycopg2
 import pytest
 
 from pictures import drawn
+from sql import ask
 
 PICTURES = [drawn("PNG", (n, n)) for n in (10, 11, 12)]
 COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
@@ -24,15 +24,6 @@ def command(name, dsn, uploads, *arguments, **options):
         capture_output=True,
         **options,
     )
-
-
-def ask(dsn, sql):
-    connection = psycopg2.connect(dsn)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(sql)
-        rows = cursor.fetchall() if cursor.description else []
-    connection.close()
-    return rows
 
 
 def everything(dsn):

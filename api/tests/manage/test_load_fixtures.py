@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 
 from kt_images.database import schema
+from sql import ask
 
 ALL = ["00_drop-tables.sql", "01_ddl.sql", "02_create-index.sql"]
 
@@ -32,16 +33,6 @@ def fresh(server_dsn):
         cursor.execute("create database fresh")
     admin.close()
     return server_dsn.replace("dbname=postgres", "dbname=fresh")
-
-
-def ask(dsn, sql):
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        rows = cursor.fetchall() if cursor.description else []
-    connection.close()
-    return rows
 
 
 FILL = "insert into images (filename) values ('a'), ('b')"

@@ -40,6 +40,10 @@ class Limits:
         return " ".join(f"-c {name}={value * 1000:.0f}ms" for name, value in seconds.items())
 
 
+# For commands and migrations: the work may take as long as it does, but must not wait that long for a lock.
+UNHURRIED = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
+
+
 class Queryable(Protocol):
     """Anything that runs single statements: a pool on any free connection, or a connection, also in a transaction."""
 

@@ -5,12 +5,12 @@ starts over: it drops everything, is never part of an upgrade and never noted. M
 the schema of an earlier release to the current one. A ledger in the database notes both by their names.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 
 import psycopg2
 
-from kt_images.database.connection import Connection, Limits, Queryable
+from kt_images.database.connection import Connection, Queryable
 from kt_images.errors import InvalidRequestError, NewerSchemaError, SchemaError
 
 FIXTURES, MIGRATIONS = "kt_images.fixtures", "kt_images.migrations"
@@ -18,9 +18,6 @@ FIXTURES, MIGRATIONS = "kt_images.fixtures", "kt_images.migrations"
 STARTS_OVER = "00_"
 # A database that gets its tables from it needs none of today's migrations.
 TABLES_FIXTURE = "01_ddl.sql"
-
-# A migration of a large table takes as long as it takes; waiting for a lock does not.
-LIMITS = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
 
 # One at a time, whatever the number of processes. The number means nothing but this.
 LOCK = "select pg_advisory_xact_lock(5046820211)"
@@ -82,11 +79,10 @@ async def check(db: Queryable) -> None:
     Raises SchemaError when something is missing, NewerSchemaError when a newer version of the service has changed it,
     UnavailableError when the database cannot be asked.
     """
-    applied = {row.name for row in await db.query(APPLIED)}
+    applied = await _applied(db)
     if not _wanted() <= applied:
         raise SchemaError
-    if applied - _wanted() - set(fixtures()):
-        raise NewerSchemaError
+    _refuse_newer(applied)
 
 
 async def apply(
@@ -116,12 +112,11 @@ async def upgrade(connection: Connection) -> list[str]:
     async with connection.transaction():
         await connection.query(LOCK)
         await connection.query(CREATE_LEDGER)
-        missing = _missing(FIXTURES, await _applied(connection))
-        await _apply(connection, FIXTURES, missing)
         applied = await _applied(connection)
-        if applied - _wanted() - set(fixtures()):
-            raise NewerSchemaError
-        due = _missing(MIGRATIONS, applied)
+        _refuse_newer(applied)
+        missing = [name for name in fixtures() if name in _wanted() - applied]
+        await _apply(connection, FIXTURES, missing)
+        due = sorted(_wanted() - await _applied(connection))
         await _apply(connection, MIGRATIONS, due)
     return missing + due
 
@@ -135,12 +130,13 @@ def _wanted() -> set[str]:
     return {name for name in fixtures() if not name.startswith(STARTS_OVER)} | set(migrations())
 
 
-def _missing(package: str, applied: Iterable[str]) -> list[str]:
-    return [name for name in _names(package) if name in _wanted() - set(applied)]
+def _refuse_newer(applied: set[str]) -> None:
+    if applied - _wanted():
+        raise NewerSchemaError
 
 
-async def _applied(connection: Connection) -> set[str]:
-    return {row.name for row in await connection.query(APPLIED)}
+async def _applied(db: Queryable) -> set[str]:
+    return {row.name for row in await db.query(APPLIED)}
 
 
 async def _apply(connection: Connection, package: str, names: Sequence[str]) -> None:

@@ -14,7 +14,6 @@ from kt_images.files import decoder
 from kt_images.files.failures import translate
 
 START_SECONDS = 20.0
-
 # Bytes; a thumbnail of the largest width is far smaller.
 MAX_ANSWER = 64 * 2**20
 

@@ -34,9 +34,7 @@ LEAST_SHARE = 128 * 2**20
 # Pictures until a process is replaced, in case that something leaks.
 LIFETIME = 1000
 
-
 UPLOADS, THUMBNAILS = "uploads", "thumbnails"
-
 
 # Opens the file of a picture.
 Opening = Callable[[], AbstractAsyncContextManager[BinaryIO]]
@@ -96,7 +94,7 @@ class Decoders:
                 return {"needs_more_memory": status not in {-signal.SIGXCPU, -signal.SIGKILL}}, b""
 
     @contextlib.asynccontextmanager
-    async def _process(self) -> AsyncIterator["DecoderProcess"]:
+    async def _process(self) -> AsyncIterator[DecoderProcess]:
         """Lend a process: one that waits for work, or a new one."""
         while self._idle and not self._idle[-1].is_alive():
             await self._idle.pop().end()

@@ -46,7 +46,7 @@ class Thumbnails:
         """Return the thumbnail that is being made; one that nobody waits for any more is given up."""
         if key not in self._making:
             self._making[key] = asyncio.create_task(self._make(original, width, key))
-            self._making[key].add_done_callback(lambda task: self._forget(key, task))
+            self._making[key].add_done_callback(lambda task: self._end(key, task))
         making = self._making[key]
         self._waiting[key] += 1
         try:
@@ -57,6 +57,11 @@ class Thumbnails:
                 del self._waiting[key]
                 making.cancel()
                 self._forget(key, making)  # the next who asks has it made again
+
+    def _end(self, key: str, task: asyncio.Task[bytes]) -> None:
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; if nobody does, asyncio would log it as lost
+        self._forget(key, task)
 
     def _forget(self, key: str, task: asyncio.Task[bytes]) -> None:
         if self._making.get(key) is task:

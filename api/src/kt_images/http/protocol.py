@@ -14,7 +14,6 @@ from kt_images.http import problems, safety
 
 logger = logging.getLogger(__name__)
 
-
 # For the whole head of a request, from the moment of the connection or from the head's first byte.
 HEAD_SECONDS = 10.0
 # Descriptors that are not for clients: of the database, of files, of decoders.

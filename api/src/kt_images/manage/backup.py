@@ -13,6 +13,7 @@ from typing import IO
 
 from kt_images.base_settings import Settings
 from kt_images.database import embedded
+from kt_images.database.connection import UNHURRIED
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
 from kt_images.errors import DamagedStoreError
@@ -39,7 +40,7 @@ async def _run(settings: Settings, place: str) -> int:
     store = Disk(settings.uploads_dir)
     await store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn, _output(place) as file:
-        async with Pool(dsn, 1, command.LIMITS) as pool:
+        async with Pool(dsn, 1, UNHURRIED) as pool:
             await pair(pool, store)
             async with Snapshot.open(pool) as snapshot:
                 totals = await _write(snapshot, store, archive.Writer(file))

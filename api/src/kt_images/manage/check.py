@@ -10,6 +10,7 @@ import time
 
 from kt_images.base_settings import Settings
 from kt_images.database import attachments, embedded, orphans
+from kt_images.database.connection import UNHURRIED
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
 from kt_images.errors import DamagedStoreError
@@ -51,7 +52,7 @@ async def _run(settings: Settings, report: Report, deep: bool, repair: bool, gra
     store = Disk(settings.uploads_dir)
     await store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
-        async with Pool(dsn, 2, command.LIMITS) as pool:
+        async with Pool(dsn, 2, UNHURRIED) as pool:
             await pair(pool, store)
             await _check_rows(pool, store, report, deep)
             await _check_objects(pool, store, report, repair, time.time() - grace)

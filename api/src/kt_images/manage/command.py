@@ -8,12 +8,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from kt_images.base_settings import Settings, read_settings
-from kt_images.database.connection import Limits
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError
-
-# A command may take as long as its work does, but must not wait that long for a lock.
-LIMITS = Limits(connect=10, acquire=60, statement=24 * 3600, lock=10)
 
 
 def purpose(docstring: str | None) -> str:

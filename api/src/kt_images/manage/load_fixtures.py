@@ -5,7 +5,7 @@ import sys
 
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
-from kt_images.database.connection import Connection
+from kt_images.database.connection import UNHURRIED, Connection
 from kt_images.errors import KtImagesError
 from kt_images.manage import command
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
-        connection = await Connection.open(dsn, command.LIMITS)
+        connection = await Connection.open(dsn, UNHURRIED)
         try:
             if arguments.upgrade:
                 applied = await schema.upgrade(connection)

@@ -14,7 +14,7 @@ import pydantic
 
 from kt_images.base_settings import Settings
 from kt_images.database import attachments, embedded, images, orphans
-from kt_images.database.connection import Connection
+from kt_images.database.connection import UNHURRIED, Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError
 from kt_images.fields import MAX_ID
@@ -43,7 +43,7 @@ def _input(place: str) -> IO[bytes]:
 async def _run(settings: Settings, place: str) -> int:
     with _input(place) as file, embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         command.become_owner(settings)
-        async with Pool(dsn, 2, command.LIMITS) as pool:
+        async with Pool(dsn, 2, UNHURRIED) as pool:
             store = Disk(settings.uploads_dir)
             await store.open()
             await pair(pool, store)
