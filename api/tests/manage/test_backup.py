@@ -13,7 +13,7 @@ from pictures import drawn
 from sql import ask
 
 PICTURES = [drawn("PNG", (n, n)) for n in (10, 11, 12)]
-COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
+COLUMNS = "image_id, filename, content_type, size, sha256, width, height, created_at"
 
 
 def command(name, dsn, uploads, *arguments, **options):

@@ -5,13 +5,14 @@ row enters its key again, by a trigger. So an object without a row is always fou
 """
 
 from collections.abc import Collection
+from datetime import datetime
 
 from kt_images.database.connection import Connection, Queryable
 from kt_images.database.pool import Pool
 
 EXPECT = """
-    insert into orphans (object_key) select unnest(%(keys)s::text[])
-    on conflict (object_key) do update set since = now(), taken_at = null
+    insert into orphans (object_key, since) select unnest(%(keys)s::text[]), coalesce(%(since)s, now())
+    on conflict (object_key) do update set since = excluded.since, taken_at = null
 """
 
 ADOPT = "delete from orphans where object_key = any(%(keys)s)"
@@ -36,6 +37,19 @@ TAKE = """
     returning object_key
 """
 
+TAKE_BATCH = """
+    update orphans set taken_at = now()
+    where object_key in (
+        select object_key from orphans
+        where since = %(since)s and taken_at is null
+        limit %(limit)s
+        for update skip locked
+    )
+    returning object_key
+"""
+
+NOW = "select now() as now"
+
 # Not what an upload has entered again meanwhile.
 FORGET = "delete from orphans where object_key = any(%(keys)s) and taken_at is not null"
 
@@ -44,9 +58,15 @@ LOCK_REMOVAL = "select pg_try_advisory_xact_lock(5046820212) as locked"
 PREVENT_REMOVAL = "select pg_advisory_xact_lock_shared(5046820212)"
 
 
-async def expect(db: Queryable, keys: Collection[str]) -> None:
-    """Enter the keys of objects that are about to be stored, or were found without a row."""
-    await db.query(EXPECT, {"keys": list(keys)})
+async def expect(db: Queryable, keys: Collection[str], since: datetime | None = None) -> None:
+    """Enter the keys of objects that are about to be stored, or were found without a row; as of now, or as a batch."""
+    await db.query(EXPECT, {"keys": list(keys), "since": since})
+
+
+async def new_batch(db: Queryable) -> datetime:
+    """Return the moment, exact to a microsecond, by which keys that are entered with it can be taken together."""
+    now: datetime = (await db.query(NOW))[0].now
+    return now
 
 
 async def adopt(connection: Connection, keys: Collection[str]) -> None:
@@ -69,6 +89,11 @@ async def take(pool: Pool, grace: float, limit: int) -> list[str]:
         if not (await connection.query(LOCK_REMOVAL))[0].locked:
             return []
         return [row.object_key for row in await connection.query(TAKE, {"grace": grace, "limit": limit})]
+
+
+async def take_batch(db: Queryable, since: datetime, limit: int) -> list[str]:
+    """Take up to `limit` keys of a batch, whatever their age; return them, for their objects to be removed."""
+    return [row.object_key for row in await db.query(TAKE_BATCH, {"since": since, "limit": limit})]
 
 
 async def forget(db: Queryable, keys: Collection[str]) -> None:

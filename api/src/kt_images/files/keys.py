@@ -18,6 +18,18 @@ def new_key(image_id: int, extension: str) -> str:
     return f"{image_id % 1000:03}/{image_id}-{uuid.uuid4().hex}.{extension}"
 
 
+def renewed(key: str) -> str:
+    """Return a key that no object has had before, for the same image and extension."""
+    head, _, extension = key.partition(".")
+    return f"{head.rpartition('-')[0]}-{uuid.uuid4().hex}.{extension}"
+
+
+def belongs_to(key: str, image_id: int, extension: str) -> bool:
+    """Return whether the key is one that an object of this image with this extension may have."""
+    start, end = f"{image_id % 1000:03}/{image_id}-", f".{extension}"
+    return object_key(key) == key and key.startswith(start) and key.endswith(end)
+
+
 def thumbnail_key(key: str, width: int) -> str:
     """Return the key of the object's thumbnail of this width."""
     return f"{key}.w{width}.webp"

@@ -6,11 +6,13 @@
     attachments/00000009.ndjson     the rows of the objects since the last such member
     totals.ndjson                   how many of each there are: the proof that nothing is missing
 
-A member holds some hundreds of rows, and neither side holds more than one member's.
+A member holds some hundreds of rows, and the writer holds no more than one member's. Whoever reads an archive does not
+know who made it: only what a writer writes is read, in pieces of a bounded size.
 """
 
 import hashlib
 import json
+import re
 import tarfile
 from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import IO, Any
@@ -24,7 +26,10 @@ MANIFEST = {"format": "kt-images", "version": 1}
 FIRST, LAST = "manifest.ndjson", "totals.ndjson"
 IMAGES, OBJECTS, ATTACHMENTS = "images/", "objects/", "attachments/"
 
-PIECE = 2**20
+PIECE = 2**18
+# In bytes: several times what the longest filename and 64 tags take, however their characters are written.
+LONGEST_LINE = 2**17
+LARGE = re.compile(rb"[0-9]{1,2} size=([0-9]{1,19})\n")
 
 
 class ArchiveError(KtImagesError):
@@ -75,43 +80,77 @@ class Writer:
         self._file.write(bytes(-size % tarfile.BLOCKSIZE))
 
 
-def members(file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield the name of each member after the manifest and its content, to be read before the next.
+class Content:
+    """The content of a member, to be read once, before the next member."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self.size = file, size
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the bytes. Raises ArchiveError if some are missing."""
+        rest = self.size
+        while rest:
+            piece = _read(self._file, min(PIECE, rest))
+            rest -= len(piece)
+            yield piece
+        _read(self._file, -self.size % tarfile.BLOCKSIZE)
+
+    def lines(self) -> Iterator[list[bytes]]:
+        """Yield the lines, as many at a time as a piece has. Raises ArchiveError, also for one that is too long."""
+        rest = b""
+        for piece in self.pieces():
+            *whole, rest = (rest + piece).split(b"\n")
+            if max(map(len, [*whole, rest])) > LONGEST_LINE:
+                raise ArchiveError(UNREADABLE_ROWS)
+            yield whole
+        yield [rest] if rest else []
+
+
+def members(file: IO[bytes]) -> Iterator[tuple[str, Content]]:
+    """Yield the name of each member after the manifest and its content, which has to be read before the next.
 
     Raises ArchiveError, at the latest at the end of an incomplete archive.
     """
-    name = None
+    name, content = _member(file)
+    if name != FIRST or content.size > LONGEST_LINE or _json(b"".join(content.pieces())) != MANIFEST:
+        raise ArchiveError
+    while name != LAST:
+        name, content = _member(file, TRUNCATED)
+        yield name, content
+    if any(file.read(tarfile.BLOCKSIZE)):
+        raise ArchiveError("The archive is damaged: it continues after its totals")
+
+
+def _member(file: IO[bytes], otherwise: str | None = None) -> tuple[str, Content]:
+    """Read a member's header; raise ArchiveError, with that sentence, where there is none of a kind that is written."""
+    header, size = _header(file, otherwise), None
+    if header.type == tarfile.XHDTYPE and header.size <= tarfile.BLOCKSIZE:
+        # Of all that such a header can say, only the size of a very large object.
+        found = LARGE.fullmatch(b"".join(Content(file, header.size).pieces()))
+        header, size = _header(file, otherwise), int(found[1]) if found else -1
+    size = header.size if size is None else size
+    if header.type not in {tarfile.REGTYPE, tarfile.AREGTYPE} or size < 0:
+        raise ArchiveError(otherwise and "The archive is damaged: it contains something other than plain files")
+    return header.name, Content(file, size)
+
+
+def _header(file: IO[bytes], otherwise: str | None) -> tarfile.TarInfo:
     try:
-        with tarfile.open(fileobj=file, mode="r|") as tar:
-            while member := tar.next():
-                tar.members.clear()  # type: ignore[attr-defined]  # tarfile remembers them all
-                content = tar.extractfile(member)
-                if content is None or (name is None and (member.name != FIRST or rows(content) != [MANIFEST])):
-                    raise ArchiveError
-                name = member.name
-                if name != FIRST:
-                    yield name, content
+        return tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "replace")
     except tarfile.TarError as error:
-        raise ArchiveError(TRUNCATED if name else None) from error
-    if name != LAST:
-        raise ArchiveError("The archive is truncated: its totals are missing")
+        raise ArchiveError(otherwise) from error
 
 
-def rows(content: IO[bytes]) -> list[dict[str, Any]]:
-    """Return the rows of a member. Raises ArchiveError."""
-    try:
-        found = [json.loads(line) for line in b"".join(pieces(content)).splitlines()]
-    except (ValueError, RecursionError) as error:
-        raise ArchiveError(UNREADABLE_ROWS) from error
-    if not all(isinstance(row, dict) for row in found):
-        raise ArchiveError(UNREADABLE_ROWS)
+def _read(file: IO[bytes], size: int) -> bytes:
+    """Read that many bytes. Raises ArchiveError if there are fewer."""
+    found = file.read(size)
+    if len(found) < size:
+        raise ArchiveError(TRUNCATED)
     return found
 
 
-def pieces(content: IO[bytes]) -> Iterator[bytes]:
-    """Yield the content of a member. Raises ArchiveError."""
+def _json(line: bytes) -> Any:
     try:
-        while piece := content.read(PIECE):
-            yield piece
-    except tarfile.TarError as error:
-        raise ArchiveError(TRUNCATED) from error
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError from error
