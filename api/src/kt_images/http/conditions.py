@@ -1,5 +1,6 @@
 """Conditions and ranges of a request for a file (RFC 9110, sections 13 and 14)."""
 
+import re
 from http import HTTPMethod
 
 from aiohttp import ETag, hdrs, web
@@ -7,6 +8,7 @@ from aiohttp import ETag, hdrs, web
 from kt_images.errors import PreconditionFailedError, UnsatisfiableRangeError
 
 ANY = "*"
+NO_BYTES = re.compile("bytes=-0+")
 
 
 def client_has(request: web.Request, etag: str) -> bool:
@@ -20,7 +22,7 @@ def wanted_part(request: web.Request, etag: str, size: int) -> range | None:
     """Return which of the `size` bytes the client wants, None for all.
 
     Several ranges, a malformed range, and a range of another version than `etag` mean all bytes. Raises
-    UnsatisfiableRangeError for a range that starts beyond the end.
+    UnsatisfiableRangeError for a range that starts beyond the end, and for the last 0 bytes.
     """
     if hdrs.RANGE not in request.headers or request.method != HTTPMethod.GET:
         return None
@@ -31,7 +33,8 @@ def wanted_part(request: web.Request, etag: str, size: int) -> range | None:
     except ValueError:
         return None
     part = range(*asked.indices(size))
-    if not part:
+    # aiohttp takes the last 0 bytes for all of them.
+    if not part or NO_BYTES.fullmatch(request.headers[hdrs.RANGE]):
         raise UnsatisfiableRangeError(size)
     return part
 
