@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from kt_images import errors
-from kt_images.files import decoder
+from kt_images.files import decoder, threads
 from kt_images.files.decoder_process import DecoderProcess
 from kt_images.files.failures import translate
 from kt_images.files.pictures import DAMAGED_OR_TOO_DEMANDING, TOO_DEMANDING, Picture
@@ -129,6 +129,6 @@ def _raise_failure(found: dict[str, Any]) -> None:
 @contextlib.asynccontextmanager
 async def _local_file(path: Path) -> AsyncIterator[BinaryIO]:
     with errors.translated_errors(translate):
-        file = path.open("rb")
+        file = await threads.read(path.open, "rb")
     with file:
         yield file

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import stat
+import time
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
@@ -88,7 +89,8 @@ class Disk:
             yield received
 
     async def keep(self, received: Received, key: str, content_type: str) -> None:  # noqa: ARG002 (a disk keeps bytes)
-        await threads.write(self._keep, received.path, self._objects / key)
+        until = time.monotonic() + threads.WRITE_SECONDS
+        await threads.write(self._keep, received.path, self._objects / key, until)
 
     @contextlib.asynccontextmanager
     async def content(self, key: str, size: int | None = None, part: range | None = None) -> AsyncIterator[DiskContent]:
@@ -151,13 +153,16 @@ class Disk:
         except (ValueError, KeyError, TypeError):
             return ""
 
-    def _keep(self, source: Path, target: Path) -> None:
+    def _keep(self, source: Path, target: Path, until: float) -> None:
         with translated_errors(translate):
             if target.parent not in self._durable or not target.parent.exists():
                 target.parent.mkdir(exist_ok=True)
                 # Also when it was there: whoever made it may have crashed before this.
                 _sync_folder(target.parent.parent)
                 self._durable.add(target.parent)
+            if time.monotonic() > until:
+                # Nobody waits any more, and after its grace period the collector will have forgotten the key.
+                raise UnavailableError(threads.StuckError.sentence)
             source.rename(target)
             _sync_folder(target.parent)
 
