@@ -1,7 +1,15 @@
 """A disk that is full, or that fails: the upload is refused, nothing else is touched, and it is over when it is over."""
 
+import contextlib
+import json
+import os
+
+import psycopg2
 import pytest
 
+from kt_images.database import data_folder
+from services import wait_until
+from sql import ask
 from victim import Victim, a_picture
 
 
@@ -33,6 +41,62 @@ def test_a_full_disk_refuses_uploads_and_serves_on(options, mount, dsn, cared_fo
         stored[image] = picture
         assert all(victim.download(image, "a") == picture for image, picture in stored.items())
     assert cared_for(folder) == f"{len(stored)} rows, {len(stored)} objects: all is well\n"
+
+
+def filled(folder):
+    """Leave no byte free; give the file to remove."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
+def an_image(size=48):
+    """An image whose row does not become smaller by compression."""
+    return json.dumps({"filename": "x", "tags": [os.urandom(size).hex() for _ in range(64)]}).encode()
+
+
+@pytest.fixture
+def embedded_victim(mount, uploads):
+    """A service whose embedded database has a small disk of its own; gives the service and that disk's folder."""
+    folder = mount("size=160m,mode=755")
+    with Victim("", uploads, database_dir=folder / "db") as victim:
+        yield victim, folder
+        victim.process.terminate()
+        victim.process.wait(60)
+
+
+def test_a_full_disk_of_the_database_refuses_changes_and_serves_on(embedded_victim):
+    victim, folder = embedded_victim
+    assert victim.upload(image := victim.new_image(), "a", picture := a_picture()) == 200
+    ballast = filled(folder)
+    statuses = {victim.call("/images", an_image())[0] for _ in range(100)}
+    assert 507 in statuses
+    assert statuses <= {201, 507}
+    for status, body in (victim.call("/images", an_image()), victim.call("/images", an_image())):
+        assert (status, b"database" in body) == (507, True)
+    assert victim.download(image, "a") == picture
+    assert [victim.call(path)[0] for path in ("/images", f"/images/{image}", "/readyz", "/healthz")] == [200] * 4
+    ballast.unlink()
+    assert victim.call("/images", an_image())[0] == 201
+    assert victim.upload(image, "b", picture) == 200
+
+
+def test_a_database_that_has_no_room_for_its_log_comes_back_once_there_is_some(embedded_victim):
+    """PostgreSQL ends itself then, and cannot always start again."""
+    victim, folder = embedded_victim
+    assert victim.upload(image := victim.new_image(), "a", picture := a_picture()) == 200
+    ballast = filled(folder)
+    with pytest.raises(psycopg2.OperationalError, match="closed the connection"):
+        while True:
+            ask(data_folder.dsn(folder / "db"), "select pg_switch_wal(), pg_logical_emit_message(false, '', 'x')")
+    answers = [victim.call(path, body) for _ in range(5) for path, body in (("/images", an_image()), ("/readyz", None))]
+    assert {status for status, _ in answers} <= {200, 503}, answers
+    assert victim.call("/healthz")[0] == 200
+    ballast.unlink()
+    wait_until(lambda: victim.call("/images", an_image())[0] == 201)
+    assert victim.download(image, "a") == picture
 
 
 @pytest.mark.usefixtures("strace")
