@@ -6,6 +6,7 @@ import os
 import time
 from io import BytesIO
 
+import aiohttp
 import psycopg2
 import pytest
 
@@ -101,6 +102,29 @@ async def test_what_is_young_stays(pool, store, settings):
     assert len(await files(store)) == 3
     assert await collect(pool, store) == 1
     assert not half.exists()
+
+
+async def test_an_upload_that_takes_longer_than_any_grace_keeps_its_file(client, pool, store, monkeypatch):
+    monkeypatch.setattr(collector, "SWEEP_SECONDS", 1)
+    await client.post("/images", json={"filename": "x"})
+    picture = drawn("BMP", (800, 800))  # 1.9 MB, in eight pieces
+
+    async def slowly():
+        for start in range(0, len(picture), 2**18):
+            yield picture[start : start + 2**18]
+            await asyncio.sleep(0.4)
+
+    form = aiohttp.FormData()
+    form.add_field("image", slowly(), filename="a")
+    uploading = asyncio.create_task(client.post("/images/1/attachment/a", data=form))
+    collected = 0
+    while not uploading.done():
+        await collect(pool, store, grace=1)
+        collected += 1
+        await asyncio.sleep(0.1)
+    assert (await uploading).status == 200
+    assert collected > 8
+    assert await (await client.get("/media/1/a")).read() == picture
 
 
 @pytest.mark.usefixtures("stocked")
