@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 
 from aiohttp import web
 from uvloop import new_event_loop
@@ -21,6 +22,8 @@ from kt_images.lifecycle import REASONS_TO_END
 
 # After the last request in flight: for bytes that are still on their way out.
 LAST_BYTES_SECONDS = 2.0
+# After these, for everything to be closed; longer if a disk or the database hangs, and that is not waited for.
+CLOSING_SECONDS = 10.0
 # That a connection may be idle between two requests.
 KEEP_ALIVE_SECONDS = 75.0
 
@@ -60,6 +63,7 @@ async def serve(settings: Settings) -> None:
         site = await _listen(runner, settings.host, settings.port)
         _greet(runner.addresses[0], settings)
         await stop.wait()
+        _leave_within(settings.grace_period + LAST_BYTES_SECONDS + CLOSING_SECONDS)
         await site.stop()
         try:
             async with asyncio.timeout(settings.grace_period):
@@ -95,6 +99,13 @@ def _end(stop: asyncio.Event) -> None:
     if stop.is_set():
         os._exit(1)  # the second signal: at once; stored data is safe at any moment
     stop.set()
+
+
+def _leave_within(seconds: float) -> None:
+    """Exit with 1 then, in case that the process has not ended by itself: a system call may hang for ever."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def _greet(address: tuple[str, int], settings: Settings) -> None:

@@ -5,16 +5,20 @@ import contextlib
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from io import BytesIO
 
 import psutil
 import pytest
 
+from kt_images.__main__ import CLOSING_SECONDS, LAST_BYTES_SECONDS
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.files import threads
 from pictures import drawn
+from services import wait_until
+from victim import Victim, a_picture
 
 PNG = drawn("PNG")
 
@@ -123,3 +127,19 @@ async def test_a_database_that_hangs_is_answered_for_in_time_and_is_well_once_it
                 await asyncio.sleep(0.05)
         assert (await client.post("/images", json={"filename": "c"})).status == 201
         assert (await upload(client)).status in {200, 404}  # its image may be deleted by now
+
+
+@pytest.mark.usefixtures("strace")
+def test_a_disk_that_hangs_does_not_keep_the_service_from_ending(dsn, tmp_path):
+    with Victim(dsn, tmp_path / "images", grace_period=1) as victim:
+        image = victim.new_image()
+        assert victim.upload(image, "a", a_picture()) == 200
+        with victim.traced(victim.file_threads(), "-o", "/dev/null", "-e", "inject=fsync:delay_enter=100000000"):
+            uploading = threading.Thread(target=victim.upload, args=(image, "b", a_picture()))
+            uploading.start()
+            time.sleep(0.5)
+            victim.process.send_signal(signal.SIGTERM)
+            process = psutil.Process(victim.process.pid)  # it cannot be waited for before strace lets the thread go
+            wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, 1 + LAST_BYTES_SECONDS + CLOSING_SECONDS + 3)
+            uploading.join()
+        assert victim.process.wait(5) == 1
