@@ -88,11 +88,12 @@ def test_some_failed_is_1_and_the_others_are_done(cli, service):
     assert service.tags(image_id) == ["a"]
 
 
-def test_a_refusal_is_reported_in_the_services_words(cli, service):
+@pytest.mark.parametrize("words", [["+" + "x" * 101], ["--add", ""]])
+def test_a_refusal_is_reported_in_the_services_words(cli, service, words):
     image_id = service.create("a.jpg")
-    result = cli("tag", image_id, "+" + "x" * 101)
+    result = cli("tag", image_id, *words)
     assert result.status == 1
-    assert result.err.startswith("+TAG: A tag is 1 to 100 characters")
+    assert result.err.startswith("+TAG or --add: A tag is 1 to 100 characters")
 
 
 def test_another_service_is_told_apart(lonely_cli):

@@ -33,8 +33,8 @@ WRITTEN = {
     "tags_none": "--none",
     "limit": "--limit",
     "tags": "--tag",
-    "add_tags": "+TAG",
-    "remove_tags": "-TAG",
+    "add_tags": "+TAG or --add",
+    "remove_tags": "-TAG or --remove",
     "filename": "the name",
 }
 
