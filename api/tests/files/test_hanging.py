@@ -71,7 +71,7 @@ async def test_a_disk_that_takes_no_writes_refuses_uploads_and_serves_on(image, 
 
 CALLS = [
     (os, "open"), (os, "write"), (os, "fsync"), (os, "close"), (os, "pread"), (os, "fstat"), (os, "access"), (os, "scandir"), (Path, "open"),
-    (Path, "mkdir"), (Path, "exists"), (Path, "rename"), (Path, "unlink"), (Path, "read_bytes"), (disk, "_open_file"), (Disk, "_check"),
+    (threads, "File"), (Path, "mkdir"), (Path, "exists"), (Path, "rename"), (Path, "unlink"), (Path, "read_bytes"), (disk, "_open_file"), (Disk, "_check"),
 ]  # fmt: skip
 REQUESTS = [
     ("GET", "/readyz"), ("GET", "/healthz"), ("GET", "/images"), ("GET", "/images/1/attachments"), ("GET", "/media/1/a"),

@@ -6,6 +6,7 @@ Uploads and thumbnails wait in queues of their own.
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -129,6 +130,6 @@ def _raise_failure(found: dict[str, Any]) -> None:
 @contextlib.asynccontextmanager
 async def _local_file(path: Path) -> AsyncIterator[BinaryIO]:
     with errors.translated_errors(translate):
-        file = await threads.read(path.open, "rb")
-    with file:
+        opened = await threads.read(threads.File, path)
+    with io.BufferedReader(opened) as file:
         yield file

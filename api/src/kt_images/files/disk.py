@@ -31,13 +31,6 @@ PIECE = 2**20
 STEP = 250
 
 
-class _File(io.FileIO):
-    """A file that closes itself quietly, when whoever had it opened has left meanwhile."""
-
-    def __del__(self) -> None:
-        self.close()
-
-
 class DiskContent:
     """An open file, or a part of it."""
 
@@ -190,7 +183,7 @@ def _open_file(path: Path, size: int | None) -> io.FileIO:
     if not stat.S_ISREG(found.st_mode) or size not in {None, found.st_size}:
         os.close(descriptor)
         raise DamagedStoreError
-    return _File(descriptor)
+    return threads.File(descriptor)
 
 
 def _size(file: io.FileIO) -> int:

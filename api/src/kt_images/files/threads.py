@@ -4,6 +4,7 @@ Reads have threads of their own: a disk that takes no more writes can still be r
 """
 
 import asyncio
+import io
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
@@ -34,6 +35,13 @@ class StuckError(UnavailableError):
     def __init__(self, pending: "asyncio.Future[Any]") -> None:
         super().__init__()
         self.pending = pending
+
+
+class File(io.FileIO):
+    """A file that closes itself quietly, when whoever had it opened by `read()` has left meanwhile."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -73,6 +81,8 @@ async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 async def _run(threads: Executor, seconds: float, call: Callable[[], T]) -> T:
     submitted = threads.submit(call)
     pending = asyncio.wrap_future(submitted)
+    # If nobody waits any more, asyncio would log a failure as lost.
+    pending.add_done_callback(lambda done: done.cancelled() or done.exception())
     done, _ = await asyncio.wait([pending], timeout=seconds)
     if done:
         return pending.result()
