@@ -371,6 +371,19 @@ async def test_an_archive_that_is_trusted_is_held_to_everything_else(archive, ta
         await refused(take, settings, damaged.written(), trust=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"filename": ".."}, "'filename': A filename is 1 to 255 bytes"),
+        ({"tags": ["x" * 101]}, "'tags': A tag is 1 to 100 characters"),
+        ({"\x1b[2J": 1}, r"'\x1b[2J': Extra"),
+    ],
+)
+async def test_a_refusal_says_which_field_it_is_about(archive, take, settings, change, sentence):
+    archive.images[0] |= change
+    await refused(take, settings, archive.written(), sentence)
+
+
 async def test_a_file_that_was_damaged_on_its_way_is_not_said_to_be_one_that_can_be_trusted(archive, take, settings):
     archive.objects[0] = (key(3), PNG[:-20] + b"?" * 20)
     sentence = await refused(take, settings, archive.written(), "does not match its row")

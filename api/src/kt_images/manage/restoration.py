@@ -79,8 +79,15 @@ class Restoration:
             async with self._temporary:
                 for name, content in archive.members(file):
                     await self._member(name, content)
-        except (InvalidRequestError, ValidationError) as error:
+        except InvalidRequestError as error:
             raise ArchiveError("The archive is damaged: its rows are not those of a backup") from error
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            # Escaped: the name of an unknown key may be anything.
+            where = ascii(first["loc"][0]) if first["loc"] else "it"
+            raise ArchiveError(
+                f"The archive is damaged: a row is not that of a backup: {where}: {first['msg']}"
+            ) from None
         return self._totals
 
     async def _member(self, name: str, content: Content) -> None:
