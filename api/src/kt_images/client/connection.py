@@ -1,6 +1,5 @@
 """HTTP: a call's answer, read within bounds, or an error of `errors.py`."""
 
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +8,8 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
+from msgspec import Struct
+from msgspec.json import Decoder
 from yarl import URL
 
 from kt_images.client.errors import (
@@ -39,6 +40,14 @@ UNAVAILABLE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 BROKEN = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 T = TypeVar("T")
+
+
+class _Refusal(Struct):
+    error: str
+    details: list[Fault] | None = None
+
+
+_read_refusal = Decoder(_Refusal).decode
 
 
 class Connection:
@@ -76,9 +85,9 @@ class Connection:
         return await persist(attempt, self.patience)
 
     async def call(
-        self, method: str, path: str, read: Callable[[Any], T], *, repeatable: bool = True, **options: Any
+        self, method: str, path: str, read: Callable[[bytes], T], *, repeatable: bool = True, **options: Any
     ) -> T:
-        """Return what `read` makes of the answer's JSON; it raises ValueError for any other JSON.
+        """Return what `read` makes of the answer's JSON; it raises ValueError for anything else.
 
         A call that is not repeatable is sent once: its answer may be lost although it succeeded.
         """
@@ -126,11 +135,11 @@ class Connection:
         except BROKEN as error:
             raise ConnectionBrokenError(f"The connection to {self} broke") from error
 
-    async def read(self, response: aiohttp.ClientResponse, read: Callable[[Any], T]) -> T:
+    async def read(self, response: aiohttp.ClientResponse, read: Callable[[bytes], T]) -> T:
         """Return what `read` makes of the answer's JSON. Raises UnexpectedAnswerError."""
         body = await self.body(response, LARGEST_ANSWER)
         try:
-            return read(json.loads(body))
+            return read(body)
         except (ValueError, RecursionError):
             raise self.unexpected() from None
 
@@ -195,8 +204,7 @@ def _reason(error: Exception) -> str:
 
 def _sentence(response: aiohttp.ClientResponse, body: bytes) -> tuple[str, list[Fault]]:
     try:
-        answer = json.loads(body)
-        faults = [Fault(one["in"], tuple(one["loc"]), one["msg"]) for one in answer.get("details") or ()]
-        return answer["error"][:LONGEST_SENTENCE], faults
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        refusal = _read_refusal(body)
+    except (ValueError, RecursionError):
         return f"The service answers {response.status} {response.reason}", []
+    return refusal.error[:LONGEST_SENTENCE], refusal.details or []
