@@ -4,8 +4,10 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
+from urllib.request import getproxies
 
 import aiohttp
 from msgspec import Struct
@@ -67,7 +69,7 @@ class Connection:
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "kt-images"},
-            trust_env=True,
+            trust_env=_has_proxies() or _has_netrc(),
         )
         # aiohttp would repeat some requests by itself, and nobody would know that a DELETE was sent twice.
         self._session._retry_connection = False  # noqa: SLF001 (there is no public way)
@@ -193,6 +195,18 @@ def _base(server: str) -> str:
     except ValueError:
         pass
     raise InvalidAddressError("The address of the service must look like http://localhost:8080")
+
+
+def _has_proxies() -> bool:
+    return bool(getproxies())
+
+
+def _has_netrc() -> bool:
+    """Whether there may be a .netrc. aiohttp looks for proxies and for this file in two threads for each request."""
+    try:
+        return "NETRC" in os.environ or (Path.home() / ("_netrc" if os.name == "nt" else ".netrc")).exists()
+    except RuntimeError:  # there is no home
+        return False
 
 
 def _reason(error: Exception) -> str:
