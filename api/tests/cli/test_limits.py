@@ -8,8 +8,29 @@ from pydantic import TypeAdapter, ValidationError
 from kt_images import fields
 from kt_images.cli import limits
 
-TEXTS = ["", " ", ".", "..", "...", "a", " a ", "a/b", "a\\b", "a\x00", "a\x85", "\x85a", "a\n", "\udcff", "\u2028", "\ufeff"]
-TEXTS += [one * number for one in ("a", "ä", "e\u0301", "水", "😀", "\u1e9b\u0323") for number in (63, 64, 85, 86, 100, 101, 127, 128, 255, 256)]
+TEXTS = [
+    "",
+    " ",
+    ".",
+    "..",
+    "...",
+    "a",
+    " a ",
+    "a/b",
+    "a\\b",
+    "a\x00",
+    "a\x85",
+    "\x85a",
+    "a\n",
+    "\udcff",
+    "\u2028",
+    "\ufeff",
+]
+TEXTS += [
+    one * number
+    for one in ("a", "ä", "e\u0301", "水", "😀", "\u1e9b\u0323")
+    for number in (63, 64, 85, 86, 100, 101, 127, 128, 255, 256)
+]
 
 
 def takes(kind, value):
