@@ -26,6 +26,7 @@ from kt_images.client.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from kt_images.client.images import MALFORMED
 from kt_images.client.retry import persist
 
 # For a connection to be made, and for the next bytes of an answer; a transfer as a whole may take as long as it needs.
@@ -89,7 +90,7 @@ class Connection:
     async def call(
         self, method: str, path: str, read: Callable[[bytes], T], *, repeatable: bool = True, **options: Any
     ) -> T:
-        """Return what `read` makes of the answer's JSON; it raises ValueError for anything else.
+        """Return what `read` makes of the answer's JSON; it raises MALFORMED for anything else.
 
         A call that is not repeatable is sent once: its answer may be lost although it succeeded.
         """
@@ -142,7 +143,7 @@ class Connection:
         body = await self.body(response, LARGEST_ANSWER)
         try:
             return read(body)
-        except (ValueError, RecursionError):
+        except MALFORMED:
             raise self.unexpected() from None
 
     async def body(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -219,6 +220,6 @@ def _reason(error: Exception) -> str:
 def _sentence(response: aiohttp.ClientResponse, body: bytes) -> tuple[str, list[Fault]]:
     try:
         refusal = _read_refusal(body)
-    except (ValueError, RecursionError):
+    except MALFORMED:
         return f"The service answers {response.status} {response.reason}", []
     return refusal.error[:LONGEST_SENTENCE], refusal.details or []

@@ -1,11 +1,14 @@
-"""Images and attachments, read from JSON: one that lacks a field, or has one of another type, raises ValueError."""
+"""Images and attachments, read from JSON. Whatever else arrives raises MALFORMED."""
 
 from collections.abc import Callable
 from typing import Annotated
 
-from msgspec import Meta, Struct, convert
+from msgspec import Meta, MsgspecError, Struct, convert
 from msgspec.json import Decoder
 from msgspec.structs import force_setattr
+
+# What msgspec raises for bytes that are not the JSON that is asked for.
+MALFORMED = (MsgspecError, UnicodeDecodeError, RecursionError)
 
 ImageId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 

@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 
 import aiohttp
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder
 
 from kt_images.client.connection import BROKEN, Connection
 from kt_images.client.errors import IncompleteListError
-from kt_images.client.images import Image, read_images
+from kt_images.client.images import MALFORMED, Image, read_images
 
 LONGEST_LINE = 2**20  # bytes; an image with as many and as long tags as it can have takes a tenth of it
 
@@ -37,7 +37,7 @@ async def batches(connection: Connection, query: list[tuple[str, str]]) -> Async
         async for lines in _lines(connection, response):
             try:
                 images, total = _read(lines)
-            except (ValueError, RecursionError):
+            except MALFORMED:
                 raise connection.unexpected() from None
             if images:
                 count += len(images)
@@ -62,10 +62,10 @@ async def _lines(connection: Connection, response: aiohttp.ClientResponse) -> As
 
 
 def _read(lines: bytes) -> tuple[list[Image], int | None]:
-    """Return the images, and their total number if the last line has it. Raises ValueError."""
+    """Return the images, and their total number if the last line has it. Raises MALFORMED."""
     try:
         return read_images(lines), None
-    except ValueError:  # the totals are no image; the other lines are read again, once in a list
+    except MsgspecError:  # the totals are no image; the other lines are read again, once in a list
         before, _, last = lines.rpartition(b"\n")
         total = _read_totals(last).total_images
         return read_images(before), total
