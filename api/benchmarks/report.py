@@ -19,7 +19,7 @@ RESULTS = FOLDER / "results.json"
 README = FOLDER / "README.md"
 PLOT = FOLDER / "results.svg"
 BEGIN, END = "<!-- written by make bench -->\n", "<!-- end -->\n"
-PEERS = ("aiohttp", "aiopg", "fastapi", "uvicorn", "uvloop", "asyncpg", "orjson")
+PEERS = ("aiohttp", "aiopg", "fastapi", "uvicorn", "uvloop", "asyncpg", "orjson", "msgspec")
 # A logarithm knows no zero: what is less or more is drawn here.
 LEAST_SHARE, MOST_SHARE = 1 / 16, 32
 MET, MISSED = "#2a7f4f", "#c0392b"

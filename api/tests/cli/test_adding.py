@@ -325,3 +325,49 @@ def test_a_name_that_cannot_be_sent_is_refused_even_if_the_bytes_are_there(cli, 
         assert bad.exists()
         picture("many/good.png", 1)
     assert list(by_name(service)) == ["good.png"]
+
+
+LONG = "y" * 101
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_refused_folder_is_named_and_not_the_option(cli, service, picture, is_there):
+    (path := picture(f"photos/sea/{LONG}/a.png", 1)).with_name("b.txt").touch()
+    if is_there:
+        cli("add", path)
+    result = cli("add", "photos", "--recursive", "--tags-from-path", "--tag", "x")
+    assert result.status == 1
+    assert f"a.png: the folder {LONG}: A tag is 1 to 100 characters" in result.err
+    assert "--tag" not in result.err
+    assert list(by_name(service).values()) == [[]] * is_there
+    result = cli("add", "photos", "--recursive", "--tags-from-path", "--tag", LONG)
+    assert "a.png: --tag: A tag is 1 to 100 characters" in result.err
+
+
+def test_too_many_tags_are_those_of_the_option_and_of_the_folders(cli, picture):
+    picture("photos/sea/a.png", 1)
+    many = [word for number in range(64) for word in ("--tag", f"t{number}")]
+    result = cli("add", "photos", "--recursive", "--tags-from-path", *many)
+    assert "a.png: --tag and the folders: An image has at most 64 tags" in result.err
+    result = cli("add", "photos", "--recursive", "--tag", "x", *many)
+    assert "a.png: --tag: An image has at most 64 tags" in result.err
+
+
+def test_dry_run_says_what_would_be_refused_as_the_run_does(cli, service, picture):
+    for number, name in enumerate(["a.png", "back\\slash.png", "line\nbreak.png", "\udcff.png", f"{LONG}/b.png"]):
+        picture(f"photos/{name}", number)
+    arguments = ("add", "photos", "--recursive", "--tags-from-path", "--tag", "x")
+    dry, run = cli(*arguments, "--dry-run"), cli(*arguments)
+    assert (dry.status, run.status) == (1, 1)
+    assert dry.lines == ["photos/a.png\tx"]
+    *dry_failures, summary = dry.err.splitlines()
+    assert summary == f"1 file would be sent, {len(png(0))} bytes, 4 would be refused"
+    assert sorted(dry_failures) == sorted(run.err.splitlines()[:-1])
+    assert len(dry_failures) == 4
+    assert list(by_name(service)) == ["a.png"]
+
+
+def test_a_tag_that_utf_8_cannot_encode_is_a_failure_of_its_file(cli, service, picture):
+    result = cli("add", picture("a.png", 1), "--tag", "\udcff")
+    assert (result.status, result.err.splitlines()[-1]) == (1, "1 file: 0 added, 0 already there, 1 failed")
+    assert "malformed" in result.err

@@ -75,6 +75,19 @@ def test_escape_sequences_are_shown_and_not_obeyed(cli, service):
     assert "\x1b" not in cli("show", "1").out
 
 
+def test_json_keeps_what_it_says_whatever_the_text(cli, service):
+    texts = ["plain", "море 水 😀", 'quo"te \\ {}\n[1],\n', "\x7f", "\u2028\u2029\x85", "\ufeff\u200f", "}\n{"]
+    for text in texts:
+        service.sql("insert into images (filename, tags) values (%s, %s)", text, [text, "x"])
+    result = cli("list", "--ndjson")
+    for out in (result.out, cli("list", "--json").out):
+        assert not set(out) & set("\x7f\u2028\u2029\x85\ufeff\u200f")
+        assert "море 水 😀" in out
+    images = [json.loads(line) for line in result.out.split("\n")[:-1]]
+    assert [(image["filename"], image["tags"]) for image in images] == [(text, [text, "x"]) for text in texts]
+    assert json.loads(cli("list", "--json").out) == images
+
+
 def test_first_row_shows_before_the_last_is_read(cli, service):
     service.sql(MANY, 100_000)
     with cli.start("list") as process:

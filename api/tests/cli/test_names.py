@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kt_images.cli.errors import MisusedError
 from kt_images.cli.layout import Layout
 from kt_images.cli.names import local_name, shown
+from kt_images.cli.output import as_json
 
 HOSTILE = [
     ("../../etc/passwd", "_.._.._etc_passwd"),
@@ -90,3 +91,13 @@ def test_what_is_shown_has_no_control_characters(text):
 @given(st.text())
 def test_json_is_the_same_json_when_shown(text):
     assert json.loads(shown(json.dumps([text], ensure_ascii=False))) == [text]
+
+
+@given(st.text(st.characters(codec="utf-8")))
+@example("\x7f")
+@example("a\nb\r\x1b")
+@example("море\u2028")
+def test_a_line_of_json_has_no_character_that_a_terminal_might_obey(text):
+    line = as_json([{"text": text}] * 2)
+    assert line == "".join(f"{shown(one)}\n" for one in line.split("\n")[:-1])
+    assert [json.loads(one) for one in line.split("\n")[:-1]] == [{"text": text}] * 2

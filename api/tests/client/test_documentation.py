@@ -63,7 +63,7 @@ def test_every_public_name_is_documented(name):
     assert getattr(package, name).__doc__
 
 
-def test_the_client_needs_aiohttp_alone(tmp_path):
+def test_the_client_needs_aiohttp_and_msgspec_alone(tmp_path):
     for module in ("rich", "typer", "pydantic", "aiopg", "psycopg2", "PIL", "aiohttp_pydantic", "uvloop"):
         (tmp_path / f"{module}.py").write_text("raise ImportError('not a package of the client')")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from kt_images.cli import output, tags
 from kt_images.cli.errors import CliError, FatalError, Status
-from kt_images.cli.failures import failure
+from kt_images.cli.failures import WRITTEN, failure
+from kt_images.cli.limits import refusals
 from kt_images.cli.lookup import Candidate, candidates
 from kt_images.cli.names import shown
 from kt_images.cli.progress import Display, display
 from kt_images.cli.sources import Skipped, Source
 from kt_images.cli.work import Tally, each, run
 from kt_images.client import Client, NotFoundError, RefusedError
+from kt_images.client.errors import Fault
 from kt_images.client.fingerprints import Fingerprint, is_unchanged
 
 
@@ -56,12 +58,19 @@ class Added(Tally):
 
 
 def dry_run(files: list[Source], skipped: Skipped, strict: bool) -> Status:
-    """Show which files would be sent, with which tags, without the service."""
+    """Show which files would be sent, with which tags, and which the service would refuse, without asking it."""
+    status, number, size = Status.DONE, 0, 0
     for source in files:
+        if reason := next(refusals(source), None):
+            output.say(f"{source.path}: {reason}")
+            status = Status.FAILED
+            continue
         columns = [str(source.path), ", ".join(source.tags)] if source.tags else [str(source.path)]
         output.write("\t".join(map(shown, columns)) + "\n")
-    output.say(f"{output.counted(len(files), 'file')} would be sent, {sum(source.size for source in files):,} bytes")
-    return _reported(skipped, strict, Status.DONE)
+        number, size = number + 1, size + source.size
+    refused = f", {len(files) - number:,} would be refused" if number < len(files) else ""
+    output.say(f"{output.counted(number, 'file')} would be sent, {size:,} bytes{refused}")
+    return _reported(skipped, strict, status)
 
 
 def add(server: str, files: list[Source], skipped: Skipped, options: Options) -> Status:
@@ -127,23 +136,23 @@ async def _held(client: Client, candidate: Candidate, moving: Display) -> Stored
     if candidate.image_id is None:
         return None
     try:
-        is_tagged = await _tagged(client, candidate.image_id, candidate.source.tags)
+        is_tagged = await _tagged(client, candidate.image_id, candidate.source)
     except NotFoundError:
         return None  # deleted since the service was asked
     moving.expect(-candidate.source.size)
     return Stored(candidate.image_id, is_tagged=is_tagged)
 
 
-async def _tagged(client: Client, image_id: int, wanted: list[str]) -> bool:
+async def _tagged(client: Client, image_id: int, source: Source) -> bool:
     """Add the tags that the image lacks; return whether it lacked some. Raises NotFoundError."""
-    missing = tags.lacking(await client.image(image_id), wanted) if wanted else []
+    missing = tags.lacking(await client.image(image_id), source.tags) if source.tags else []
     if missing:
         try:
             await client.change(image_id, add_tags=missing)
         except NotFoundError:
             raise
         except RefusedError as error:
-            raise failure(error, {"add_tags": "--tag"}) from error
+            raise _refused(error, source, missing) from error
     return bool(missing)
 
 
@@ -154,7 +163,19 @@ async def _sent(client: Client, source: Source, filename: str, known: Fingerprin
         )
     except NotFoundError as error:
         raise FatalError(f"The service takes no uploads: {error}") from error
+    except RefusedError as error:
+        raise _refused(error, source, source.tags) from error
     return Stored(image.image_id, is_new)
+
+
+def _refused(error: RefusedError, source: Source, sent: list[str]) -> CliError:
+    """Return the failure of a file that the service refuses; a refused tag is named by where it comes from."""
+    match error.faults:
+        case [Fault(loc=(_, int(place))), *_] if 0 <= place < len(sent):
+            origin = source.origin(sent[place])
+        case _:
+            origin = source.origin()
+    return failure(error, WRITTEN | {"tags": origin, "add_tags": origin})
 
 
 async def _delete(client: Client, image_id: int, source: Source, known: Fingerprint) -> None:

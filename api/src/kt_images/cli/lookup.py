@@ -1,18 +1,23 @@
 """Which files the service holds already: asked by their SHA-256, many in one call, before any file is sent."""
 
 import asyncio
+import stat
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from threading import Event
 
 from kt_images.cli.errors import CliError
 from kt_images.cli.sources import Source
 from kt_images.client import Client, NotFoundError
-from kt_images.client.fingerprints import Fingerprint, fingerprint
+from kt_images.client.fingerprints import Fingerprint, in_thread, taken
 
 # A stretch is hashed and asked for at once, while the files before it are sent.
 MOST_FILES = 100
 MOST_BYTES = 64 * 2**20
+THREADS = 4  # that read files; each change between threads takes longer than to hash a small file
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ async def candidates(client: Client, files: Sequence[Source]) -> AsyncGenerator[
 
 
 async def _looked_up(client: Client, stretch: list[Source]) -> list[Candidate]:
-    prints = await asyncio.gather(*map(_fingerprint, stretch))
+    prints = await _fingerprints(stretch)
     found: dict[str, int] = {}
     with suppress(NotFoundError):  # an older service does not know: then no image has these bytes
         for one in await client.find_attachments(one.sha256 for one in prints if isinstance(one, Fingerprint)):
@@ -64,11 +69,22 @@ def _stretches(files: Sequence[Source]) -> Iterator[list[Source]]:
         yield stretch
 
 
-async def _fingerprint(source: Source) -> Fingerprint | CliError:
+async def _fingerprints(stretch: list[Source]) -> list[Fingerprint | CliError]:
+    size = -(-len(stretch) // THREADS)
+    shares = [stretch[first : first + size] for first in range(0, len(stretch), size)]
+    prints = await asyncio.gather(*(in_thread(partial(_taken, share)) for share in shares))
+    return list(chain.from_iterable(prints))
+
+
+def _taken(sources: list[Source], abandoned: Event) -> list[Fingerprint | CliError]:
+    return [_fingerprint(source, abandoned) for source in sources]
+
+
+def _fingerprint(source: Source, abandoned: Event) -> Fingerprint | CliError:
     try:
-        if source.path.exists() and not source.path.is_file():
+        if not stat.S_ISREG(source.path.stat().st_mode):
             # Reading it could take forever, or use it up.
             return CliError("This is not a regular file")
-        return await fingerprint(source.path)
+        return taken(source.path, abandoned)
     except OSError as error:
         return CliError(error.strerror or "The file cannot be read")

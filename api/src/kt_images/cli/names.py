@@ -6,8 +6,10 @@ from pathlib import PurePath
 
 # Control characters, among them the start of escape sequences; marks that change the direction of text; line separators
 # other than "\n"; halves of surrogate pairs.
-_INVISIBLE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_MARKS = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_INVISIBLE = f"\x00-\x1f{_MARKS}"
 _UNSHOWN = re.compile(f"[{_INVISIBLE}]")
+_UNSHOWN_IN_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{_MARKS}]")
 # Separators of folders, and characters that are special on some file system.
 _UNSAFE = re.compile(f'[{_INVISIBLE}/\\\\:*?"<>|]')
 # Windows opens the device whatever the extension is.
@@ -22,7 +24,12 @@ def shown(text: str) -> str:
 
     JSON keeps its meaning.
     """
-    return _UNSHOWN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _UNSHOWN.sub(_escaped, text)
+
+
+def shown_lines(text: str) -> str:
+    """Return the same for each line of a text."""
+    return _UNSHOWN_IN_LINES.sub(_escaped, text)
 
 
 def local_name(text: str) -> str:
@@ -36,3 +43,7 @@ def local_name(text: str) -> str:
     if room < 1:
         stem, extension, room = name, "", MAX_BYTES
     return stem.encode()[:room].decode(errors="ignore") + extension
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

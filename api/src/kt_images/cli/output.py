@@ -3,17 +3,18 @@
 import contextlib
 import errno
 import io
-import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_images.cli.errors import CliError, ClosedOutputError
-from kt_images.cli.names import shown
+from msgspec.json import Encoder
 
-# Made once: json.dumps() makes an encoder for each call that is not its default.
-_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+from kt_images.cli.errors import CliError, ClosedOutputError
+from kt_images.cli.names import shown, shown_lines
+
+_ENCODER = Encoder()
 
 CLOSED = {errno.EPIPE, errno.EINVAL}  # EINVAL on Windows
 
@@ -57,9 +58,11 @@ def flush() -> None:
         raise _meaning(error) from error
 
 
-def as_json(value: Any) -> str:
-    """Return the value as one line of JSON in UTF-8, harmless on a terminal."""
-    return shown(_ENCODE(value))
+def as_json(values: Sequence[Any]) -> str:
+    """Return each value as a line of JSON, harmless on a terminal."""
+    lines = _ENCODER.encode_lines(values)
+    # It has escaped all below the space; looking for one byte takes less than looking at all.
+    return lines.decode() if lines.isascii() and b"\x7f" not in lines else shown_lines(lines.decode())
 
 
 def counted(number: int, noun: str) -> str:

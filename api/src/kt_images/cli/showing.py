@@ -2,7 +2,8 @@
 
 import webbrowser
 from array import array
-from dataclasses import asdict
+
+from msgspec.structs import asdict
 
 from kt_images.cli import output
 from kt_images.cli.errors import CliError, Status
@@ -56,7 +57,7 @@ async def _address(server: str, image_id: int) -> str:
 
 
 def _json(image: Image, attachments: list[Attachment]) -> str:
-    return f"{output.as_json(asdict(image) | {'attachments': [asdict(one) for one in attachments]})}\n"
+    return output.as_json([asdict(image) | {"attachments": attachments}])
 
 
 def _text(image: Image, attachments: list[Attachment]) -> str:

@@ -25,11 +25,12 @@ MOST_KINDS = 8  # of skipped files, that a sentence names
 
 @dataclass(frozen=True)
 class Source:
-    """A file to add; `size` in bytes."""
+    """A file to add; `size` in bytes. The first `given` tags are those of --tag, the others the names of folders."""
 
     path: Path
     tags: list[str]
     size: int
+    given: int
 
     @property
     def filename(self) -> str:
@@ -37,6 +38,12 @@ class Source:
         if UNSENDABLE.search(self.path.name):
             raise CliError("The file's name is not UTF-8 or has control characters: rename it")
         return self.path.name
+
+    def origin(self, tag: str | None = None) -> str:
+        """Return where a tag comes from, or all of them, for a sentence that begins with it."""
+        if len(self.tags) == self.given or tag in self.tags[: self.given]:
+            return "--tag"
+        return "--tag and the folders" if tag is None else f"the folder {tag}"
 
 
 @dataclass
@@ -61,7 +68,7 @@ def find(paths: Sequence[Path], recursive: bool, tags: list[str], tags_from_path
 
     Raises MisusedError for a folder without `recursive`.
     """
-    found, skipped = {}, Skipped()
+    found, skipped, given = {}, Skipped(), list(dict.fromkeys(tags))
     for path in paths:
         if _is(path, stat.S_ISDIR):
             if not recursive:
@@ -71,8 +78,8 @@ def find(paths: Sequence[Path], recursive: bool, tags: list[str], tags_from_path
             inside = iter([path])
         for file in inside:
             folders = file.relative_to(path).parts[:-1] if file != path else _written(path)
-            own = [*tags, *folders] if tags_from_path else tags
-            found[file] = Source(file, list(dict.fromkeys(own)), _size(file))
+            own = list(dict.fromkeys([*given, *folders])) if tags_from_path else given
+            found[file] = Source(file, own, _size(file), len(given))
     return list(found.values()), skipped
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self, Unpack
 
 from kt_images.client import downloads, listing, selection
 from kt_images.client.connection import Connection, quoted
-from kt_images.client.images import Attachment, Image, all_of
+from kt_images.client.images import Attachment, Image, attachments_of, read_attachments, read_image
 from kt_images.client.selection import Filters
 from kt_images.client.uploads import OnDuplicate, Progress, Source, Uploaded, nothing, sent
 
@@ -51,12 +51,12 @@ class Client:
 
     async def image(self, image_id: int) -> Image:
         """Return the image. Raises NotFoundError."""
-        return await self._connection.call("GET", f"images/{image_id}", Image.of)
+        return await self._connection.call("GET", f"images/{image_id}", read_image)
 
     async def create(self, filename: str, tags: Sequence[str] = ()) -> Image:
         """Store an image without a file. It is sent once: if its answer is lost, there may be an image or not."""
         body = {"filename": filename, "tags": _listed(tags)}
-        return await self._connection.call("POST", "images", Image.of, repeatable=False, json=body)
+        return await self._connection.call("POST", "images", read_image, repeatable=False, json=body)
 
     async def change(
         self,
@@ -72,7 +72,7 @@ class Client:
         body: dict[str, Any] = {name: _listed(value) for name, value in changes.items() if value is not None}
         if filename is not None:
             body["filename"] = filename
-        return await self._connection.call("PATCH", f"images/{image_id}", Image.of, json=body)
+        return await self._connection.call("PATCH", f"images/{image_id}", read_image, json=body)
 
     async def delete(self, image_id: int) -> None:
         """Delete the image and its attachments. Raises NotFoundError."""
@@ -109,7 +109,7 @@ class Client:
                 query=query,
             )
             async with upload as response:
-                image = await self._connection.read(response, Image.of)
+                image = await self._connection.read(response, read_image)
                 return Uploaded(image, response.status == HTTPStatus.CREATED)
 
         is_repeatable = on_duplicate != OnDuplicate.CREATE
@@ -117,11 +117,7 @@ class Client:
 
     async def attachments(self, image_id: int) -> list[Attachment]:
         """Return the image's attachments, by filename. Raises NotFoundError."""
-
-        def read(value: Any) -> list[Attachment]:
-            return all_of(lambda one: Attachment.of(one | {"image_id": image_id}), value)
-
-        return await self._connection.call("GET", f"images/{image_id}/attachments", read)
+        return await self._connection.call("GET", f"images/{image_id}/attachments", attachments_of(image_id))
 
     async def find_attachments(self, sha256s: Iterable[str]) -> list[Attachment]:
         """Return the attachments of all images that have one of these SHA-256, of each the first hundred.
@@ -131,9 +127,7 @@ class Client:
         digests, found = list(dict.fromkeys(sha256s)), []
         for first in range(0, len(digests), MOST_DIGESTS):
             query = [("sha256", one) for one in digests[first : first + MOST_DIGESTS]]
-            found += await self._connection.call(
-                "GET", "attachments", lambda value: all_of(Attachment.of, value), params=query
-            )
+            found += await self._connection.call("GET", "attachments", read_attachments, params=query)
         return found
 
     async def attach(

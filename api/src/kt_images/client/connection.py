@@ -1,14 +1,17 @@
 """HTTP: a call's answer, read within bounds, or an error of `errors.py`."""
 
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
+from urllib.request import getproxies
 
 import aiohttp
+from msgspec import Struct
+from msgspec.json import Decoder
 from yarl import URL
 
 from kt_images.client.errors import (
@@ -23,6 +26,7 @@ from kt_images.client.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from kt_images.client.images import MALFORMED
 from kt_images.client.retry import persist
 
 # For a connection to be made, and for the next bytes of an answer; a transfer as a whole may take as long as it needs.
@@ -39,6 +43,14 @@ UNAVAILABLE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 BROKEN = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 T = TypeVar("T")
+
+
+class _Refusal(Struct):
+    error: str
+    details: list[Fault] | None = None
+
+
+_read_refusal = Decoder(_Refusal).decode
 
 
 class Connection:
@@ -58,7 +70,7 @@ class Connection:
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "kt-images"},
-            trust_env=True,
+            trust_env=_has_proxies() or _has_netrc(),
         )
         # aiohttp would repeat some requests by itself, and nobody would know that a DELETE was sent twice.
         self._session._retry_connection = False  # noqa: SLF001 (there is no public way)
@@ -76,9 +88,9 @@ class Connection:
         return await persist(attempt, self.patience)
 
     async def call(
-        self, method: str, path: str, read: Callable[[Any], T], *, repeatable: bool = True, **options: Any
+        self, method: str, path: str, read: Callable[[bytes], T], *, repeatable: bool = True, **options: Any
     ) -> T:
-        """Return what `read` makes of the answer's JSON; it raises ValueError for any other JSON.
+        """Return what `read` makes of the answer's JSON; it raises MALFORMED for anything else.
 
         A call that is not repeatable is sent once: its answer may be lost although it succeeded.
         """
@@ -126,12 +138,12 @@ class Connection:
         except BROKEN as error:
             raise ConnectionBrokenError(f"The connection to {self} broke") from error
 
-    async def read(self, response: aiohttp.ClientResponse, read: Callable[[Any], T]) -> T:
+    async def read(self, response: aiohttp.ClientResponse, read: Callable[[bytes], T]) -> T:
         """Return what `read` makes of the answer's JSON. Raises UnexpectedAnswerError."""
         body = await self.body(response, LARGEST_ANSWER)
         try:
-            return read(json.loads(body))
-        except (ValueError, RecursionError):
+            return read(body)
+        except MALFORMED:
             raise self.unexpected() from None
 
     async def body(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -186,6 +198,18 @@ def _base(server: str) -> str:
     raise InvalidAddressError("The address of the service must look like http://localhost:8080")
 
 
+def _has_proxies() -> bool:
+    return bool(getproxies())
+
+
+def _has_netrc() -> bool:
+    """Whether there may be a .netrc. aiohttp looks for proxies and for this file in two threads for each request."""
+    try:
+        return "NETRC" in os.environ or (Path.home() / ("_netrc" if os.name == "nt" else ".netrc")).exists()
+    except RuntimeError:  # there is no home
+        return False
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
@@ -195,8 +219,7 @@ def _reason(error: Exception) -> str:
 
 def _sentence(response: aiohttp.ClientResponse, body: bytes) -> tuple[str, list[Fault]]:
     try:
-        answer = json.loads(body)
-        faults = [Fault(one["in"], tuple(one["loc"]), one["msg"]) for one in answer.get("details") or ()]
-        return answer["error"][:LONGEST_SENTENCE], faults
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        refusal = _read_refusal(body)
+    except MALFORMED:
         return f"The service answers {response.status} {response.reason}", []
+    return refusal.error[:LONGEST_SENTENCE], refusal.details or []

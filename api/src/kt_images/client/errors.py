@@ -1,7 +1,8 @@
 """Everything that a call can raise. The text of each error is a sentence for the user."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 class ClientError(Exception):
@@ -12,8 +13,7 @@ class InvalidAddressError(ClientError):
     """The address of the service is malformed."""
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(Struct, frozen=True, rename={"part": "in"}):
     """A field that the service refuses: `part` of the request (`body`, `query string`), path in it, reason."""
 
     part: str

@@ -1,17 +1,24 @@
 """A streamed list: images line by line, and at its end the totals, which prove that it is complete."""
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import aiohttp
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
 
 from kt_images.client.connection import BROKEN, Connection
 from kt_images.client.errors import IncompleteListError
-from kt_images.client.images import Image
+from kt_images.client.images import MALFORMED, Image, read_images
 
 LONGEST_LINE = 2**20  # bytes; an image with as many and as long tags as it can have takes a tenth of it
+
+
+class _Totals(Struct, rename="camel"):
+    total_images: int
+
+
+_read_totals = Decoder(_Totals).decode
 
 
 async def batches(connection: Connection, query: list[tuple[str, str]]) -> AsyncGenerator[list[Image], None]:
@@ -28,36 +35,37 @@ async def batches(connection: Connection, query: list[tuple[str, str]]) -> Async
 
         response = await connection.repeat(attempt)
         async for lines in _lines(connection, response):
-            if lines and (total := _total(lines[-1])) is not None:
-                lines.pop()
-            if lines:
-                count += len(lines)
-                try:
-                    images = [Image.of(line) for line in lines]
-                except ValueError:
-                    raise connection.unexpected() from None
+            try:
+                images, total = _read(lines)
+            except MALFORMED:
+                raise connection.unexpected() from None
+            if images:
+                count += len(images)
                 yield images
     if count != total:
         broke = f"The list broke off after {count:,} {'image' if count == 1 else 'images'}"
         raise IncompleteListError(f"{broke}: it is incomplete; run it again")
 
 
-async def _lines(connection: Connection, response: aiohttp.ClientResponse) -> AsyncIterator[list[Any]]:
-    """Yield the lines that have arrived, each a JSON value, even if the connection breaks after them."""
+async def _lines(connection: Connection, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the whole lines that have arrived, even if the connection breaks after them."""
     rest = b""
     try:
         async for piece in response.content.iter_any():
-            *lines, rest = (rest + piece).split(b"\n")
+            lines, end, rest = (rest + piece).rpartition(b"\n")
             if len(rest) > LONGEST_LINE:
                 raise connection.unexpected()
-            try:
-                yield [json.loads(line) for line in lines]
-            except (ValueError, RecursionError):
-                raise connection.unexpected() from None
+            if end:
+                yield lines
     except BROKEN:
         return  # the missing totals say it
 
 
-def _total(line: Any) -> int | None:
-    """The number of images, if the line is the totals; None for an image."""
-    return line.get("totalImages") if isinstance(line, dict) else None
+def _read(lines: bytes) -> tuple[list[Image], int | None]:
+    """Return the images, and their total number if the last line has it. Raises MALFORMED."""
+    try:
+        return read_images(lines), None
+    except MsgspecError:  # the totals are no image; the other lines are read again, once in a list
+        before, _, last = lines.rpartition(b"\n")
+        total = _read_totals(last).total_images
+        return read_images(before), total

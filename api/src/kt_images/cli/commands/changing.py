@@ -44,7 +44,7 @@ def add(
         bool, typer.Option("--strict", help="Exit with status 1 if files in folders are skipped.")
     ] = False,
     ids: Annotated[bool, typer.Option("--ids", help="Write the ids of the images to standard output.")] = False,
-    jobs: Jobs = 4,
+    jobs: Jobs = 16,
     retry: Patience = 30,
     dry_run: DryRun = False,
     quiet: Quiet = False,
