@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from aiohttp import web, web_server
-from aiohttp.web_protocol import RequestHandler
 
 from kt_images.http import problems, safety
+from kt_images.http.parsing import TakingTurns
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ RESERVED = 200
 LOG_SECONDS = 1.0
 
 
-class Protocol(RequestHandler):
+class Protocol(TakingTurns):
     """A connection. Closes one whose request does not come, and refuses one that is too many.
 
     Answers errors that no middleware sees as all others are answered.
@@ -47,9 +47,9 @@ class Protocol(RequestHandler):
         self._expect_nothing()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Take what has come: of a head, which must be complete soon, or of a body, which others watch over."""
-        super().data_received(data)
+    def parse_piece(self, piece: bytes) -> None:
+        """Parse a piece of a head, which must be complete soon, or of a body, which others watch over."""
+        super().parse_piece(piece)
         if self._waiter is None or self._waiter.done():
             self._expect_nothing()
         elif self._limit is None:
