@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
+import itertools
 import statistics
 import time
+from collections import Counter
 
 import aiohttp
 import psutil
+import pytest
+
+from pictures import drawn
 
 CROWD = 1000
 MEGABYTE = 2**20
@@ -58,3 +63,99 @@ async def test_a_crowd_of_uploads_takes_little_memory_and_holds_up_nobody(servic
             while process.num_fds() > 60:
                 await asyncio.sleep(0.1)
         assert psutil.pid_exists(process.pid)
+
+
+PICTURE = drawn("JPEG", (400, 300))
+
+
+class Mixed:
+    """Clients that do a bit of everything, and what they are answered."""
+
+    def __init__(self, url):
+        self._url, self.answers, self.slowest = url, Counter(), 0.0
+        self.calls = {
+            "health": lambda session: session.get("/healthz"),
+            "create": lambda session: session.post("/images", json={"filename": "x"}),
+            "list": lambda session: session.get("/images?limit=100"),
+            "read": lambda session: session.get("/images/1"),
+            "upload": lambda session: session.post("/images/upload", data=form()),
+            "attach": lambda session: session.post("/images/1/attachment/x", data=form()),
+            "media": lambda session: session.get("/media/1/x"),
+            "thumbnail": lambda session: session.get("/media/1/x?width=160"),
+        }
+
+    async def call(self, session, name):
+        """Return the status, or the name of the error when the connection is refused or broken."""
+        try:
+            async with self.calls[name](session) as answer:
+                await answer.read()
+                return answer.status
+        except (aiohttp.ClientError, OSError) as error:
+            return type(error).__name__
+
+    async def run(self, number, until):
+        for name in itertools.islice(itertools.cycle(self.calls), number % len(self.calls), None):
+            if (started := time.monotonic()) > until:
+                return
+            connector = aiohttp.TCPConnector(force_close=number % 2 == 0)
+            async with aiohttp.ClientSession(self._url, connector=connector) as session:
+                self.answers[await self.call(session, name)] += 1
+            self.slowest = max(self.slowest, time.monotonic() - started)
+
+
+def form():
+    form = aiohttp.FormData()
+    form.add_field("image", PICTURE, filename="x.jpg")
+    return form
+
+
+def used(process):
+    """Return the seconds of processor time that the process took so far."""
+    return sum(process.cpu_times()[:2])
+
+
+@pytest.mark.parametrize("descriptors", [64, 256])
+async def test_more_clients_than_descriptors_are_refused_and_nothing_else_happens(
+    folder, serving, thorough, descriptors
+):
+    home = folder / f"descriptors-{descriptors}"
+    home.mkdir()
+    with serving(home, "--database_dir", str(home / "db"), descriptors=descriptors) as (process, url):
+        host, port = url.removeprefix("http://").split(":")
+        crowd, postmaster = Mixed(url), next(one for one in process.children() if "postgres" in one.name())
+        async with aiohttp.ClientSession(url) as session:
+            for name in crowd.calls:
+                if name != "list":
+                    assert await crowd.call(session, name) in {200, 201, 404}
+        seconds = 60 if thorough else 4
+        await asyncio.gather(*(crowd.run(number, time.monotonic() + seconds) for number in range(400)))
+        print(f"{descriptors} descriptors: {dict(crowd.answers)}, slowest {crowd.slowest:.1f} s", end="")
+
+        started = time.monotonic()
+        async with aiohttp.ClientSession(url) as session:
+            for name in crowd.calls:
+                assert await crowd.call(session, name) in {200, 201}, name
+        assert time.monotonic() - started < 1
+
+        silent, before = [], used(process)
+        with contextlib.suppress(ConnectionError):
+            silent += [await asyncio.open_connection(host, port) for _ in range(400)]
+        await asyncio.sleep(2)
+        assert used(process) - before < 1
+        for _, writer in silent:
+            writer.close()
+        assert postmaster.is_running()
+
+    broken = {
+        "ServerDisconnectedError",
+        "ClientOSError",
+        "ClientPayloadError",
+        "ClientConnectorError",
+        "ConnectionResetError",
+    }
+    assert set(crowd.answers) <= {200, 201, 503} | broken
+    assert crowd.answers[200] > 100
+    log = (home / "log").read_text()
+    assert "Traceback" not in log
+    assert len(log.splitlines()) <= 3 * (seconds + 10)
+    assert crowd.slowest < 20
