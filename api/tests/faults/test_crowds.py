@@ -6,11 +6,13 @@ import itertools
 import statistics
 import time
 from collections import Counter
+from io import BytesIO
 
 import aiohttp
 import psutil
 import pytest
 
+from hostile_pictures import HOSTILE
 from pictures import drawn
 
 CROWD = 1000
@@ -103,9 +105,9 @@ class Mixed:
             self.slowest = max(self.slowest, time.monotonic() - started)
 
 
-def form():
+def form(content=PICTURE):
     form = aiohttp.FormData()
-    form.add_field("image", PICTURE, filename="x.jpg")
+    form.add_field("image", BytesIO(content), filename="x.jpg")
     return form
 
 
@@ -159,3 +161,31 @@ async def test_more_clients_than_descriptors_are_refused_and_nothing_else_happen
     assert "Traceback" not in log
     assert len(log.splitlines()) <= 3 * (seconds + 10)
     assert crowd.slowest < 20
+
+
+async def test_sigterm_beside_pictures_that_take_long_ends_within_the_grace_period(dsn, tmp_path, serving):
+    grace, bomb = 2, HOSTILE["60 MB of EXIF"]()
+    with serving(tmp_path, "--postgres_dsn", dsn, "--grace_period", str(grace)) as (process, url):
+        async with aiohttp.ClientSession(url) as session:
+
+            async def upload(content):
+                async with session.post("/images/upload", data=form(content)) as answer:
+                    await answer.read()
+                    return answer.status
+
+            assert await upload(PICTURE) == 201
+            bombs = [asyncio.create_task(upload(bomb)) for _ in range(6)]
+            await asyncio.sleep(3)
+            honest = [asyncio.create_task(upload(PICTURE)) for _ in range(4)]
+            await asyncio.sleep(0.3)
+            assert not all(task.done() for task in bombs)
+            started = time.monotonic()
+            process.terminate()
+            await asyncio.to_thread(process.wait)
+            took = time.monotonic() - started
+            answers = Counter(await asyncio.gather(*bombs)), Counter(await asyncio.gather(*honest))
+    print(f"{took:.1f} s, {answers}", end="")
+    assert took < grace + 2
+    # What the end of the service interrupts is nobody's fault.
+    assert set(answers[0]) <= {413, 503}
+    assert set(answers[1]) <= {201, 503}
