@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import itertools
 import statistics
+import subprocess
+import sys
 import time
 from collections import Counter
 from io import BytesIO
@@ -189,3 +191,76 @@ async def test_sigterm_beside_pictures_that_take_long_ends_within_the_grace_peri
     # What the end of the service interrupts is nobody's fault.
     assert set(answers[0]) <= {413, 503}
     assert set(answers[1]) <= {201, 503}
+
+
+# In a process of its own: the event loop of a test with thousands of clients is busy itself.
+WATCH = """
+import http.client, sys, time
+connection = http.client.HTTPConnection(*sys.argv[1:])
+while True:
+    started = time.monotonic()
+    connection.request("GET", "/healthz")
+    with connection.getresponse() as answer:
+        assert answer.status == 200 and answer.read()
+    print(time.monotonic() - started, flush=True)
+    time.sleep(0.02)
+"""
+
+
+@contextlib.contextmanager
+def watching(host, port):
+    """Ask for /healthz again and again; give the seconds that each answer took, which are there at the end."""
+    health = []
+    command = [sys.executable, "-c", WATCH, host, port]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+        yield health
+        assert watch.poll() is None
+        watch.kill()
+        health += [float(line) for line in watch.stdout if line.endswith("\n")]
+
+
+async def test_a_crowd_that_never_sends_a_whole_head_is_let_go_in_time_and_holds_up_nobody(service, thorough):
+    process, url = service
+    host, port = url.removeprefix("http://").split(":")
+    count, head = 10_000 if thorough else 500, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100
+    lived = []
+
+    async def linger(number):
+        """Say nothing, or a byte a second; note how long the service bears it."""
+        reader, writer = await asyncio.open_connection(host, port)
+        started = time.monotonic()
+        closing = asyncio.create_task(reader.read())
+        with contextlib.suppress(ConnectionError):
+            for byte in head:
+                if number % 2:
+                    writer.write(bytes([byte]))
+                if (await asyncio.wait([closing], timeout=1))[0]:
+                    break
+        lived.append(time.monotonic() - started)
+        with contextlib.suppress(ConnectionError):
+            assert await closing == b""
+        writer.close()
+
+    rest, crowd = process.memory_info().rss, []
+    with watching(host, port) as health:
+        for number in range(count):
+            crowd.append(asyncio.create_task(linger(number)))
+            if number % 50 == 0:
+                await asyncio.sleep(0.02)
+        more, most = 0, 0
+        while not all(task.done() for task in crowd):
+            more, most = max(more, process.memory_info().rss - rest), max(most, process.num_fds())
+            await asyncio.sleep(0.2)
+        await asyncio.gather(*crowd)
+    p99 = statistics.quantiles(health, n=100)[98]
+    print(
+        f"{count} sockets, {most} open at once, closed after {min(lived):.1f} to {max(lived):.1f} s: {more / MEGABYTE:.0f} MB more, "
+        f"/healthz p99 {1000 * p99:.0f} ms of {len(health)}",
+        end="",
+    )
+    assert most > count * 0.9
+    assert min(lived) > 9
+    assert max(lived) < 15
+    assert more < 50 * MEGABYTE + count * 30 * 1024
+    assert p99 < 0.1
+    assert process.num_fds() < 60
