@@ -23,6 +23,7 @@ cli             kt-images, the command line, on top of client
 models          the nouns: image, attachment, selection, totals
 fields          the types of their fields, which normalise what comes from outside
 errors          what can go wrong, in sentences that a client may read
+logs            warnings that a crowd causes, once a second
 base_settings   the environment and the command line, as one frozen object
 __main__, wsgi  the ways in
 

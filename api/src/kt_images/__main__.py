@@ -18,7 +18,7 @@ from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, UnavailableError
 from kt_images.http.in_flight import IN_FLIGHT
-from kt_images.lifecycle import REASONS_TO_END
+from kt_images.lifecycle import REASONS_TO_END, give_up
 
 # After the last request in flight: for bytes that are still on their way out.
 LAST_BYTES_SECONDS = 2.0
@@ -70,6 +70,7 @@ async def serve(settings: Settings) -> None:
                 await app[IN_FLIGHT].idle()
         except TimeoutError:
             logging.getLogger(__name__).warning("Some requests did not finish within the grace period")
+            await give_up(app)
         for reason in app[REASONS_TO_END]:
             raise reason
     finally:

@@ -76,6 +76,11 @@ async def _collector(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+async def give_up(app: web.Application) -> None:
+    """End what requests in flight may wait for longest, so that they are answered with a 503."""
+    await app[app_keys.DECODERS].end()
+
+
 CONTEXTS = (_decoders, _store, _database, _collector)
 
 

@@ -1,6 +1,7 @@
 """What the faults need: rights that not every machine gives, and a word on how thorough to be."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -77,18 +78,34 @@ def cared_for(dsn, uploads):
     return care
 
 
-@pytest.fixture
-def service(dsn, tmp_path):
-    """A service as a process; gives it and its URL. Its log has no stack at the end."""
+@contextlib.contextmanager
+def _serving(folder, *arguments, descriptors=None):
+    """Run a service as a process, with so many descriptors at most; give it and its URL. Its log is `folder`/log."""
     variables = {"KT_IMAGES_HOST": "127.0.0.1", "KT_IMAGES_PORT": "0", "KT_IMAGES_DECODE_MEMORY": str(256 * 2**20)}
-    command = [sys.executable, "-m", "kt_images", "--postgres_dsn", dsn, "--uploads_dir", str(tmp_path / "images")]
+    command = [sys.executable, "-m", "kt_images", "--uploads_dir", str(folder / "images"), *arguments]
+    if descriptors:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     with (
-        (tmp_path / "log").open("w") as log,
+        (folder / "log").open("w") as log,
         subprocess.Popen(
             command, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=log, text=True
         ) as process,
     ):
         line = next(line for line in process.stdout if "http://" in line)
-        yield psutil.Process(process.pid), "http://" + line.split("http://")[1].split(";")[0].split()[0]
-        process.terminate()
+        try:
+            yield psutil.Process(process.pid), "http://" + line.split("http://")[1].split(";")[0].split()[0]
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def serving():
+    return _serving
+
+
+@pytest.fixture
+def service(dsn, tmp_path):
+    """A service as a process; gives it and its URL. Its log has no stack at the end."""
+    with _serving(tmp_path, "--postgres_dsn", dsn) as running:
+        yield running
     assert "Traceback" not in (tmp_path / "log").read_text()

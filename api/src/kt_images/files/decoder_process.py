@@ -17,6 +17,9 @@ START_SECONDS = 20.0
 # Bytes; a thumbnail of the largest width is far smaller.
 MAX_ANSWER = 64 * 2**20
 
+# Descriptors to start a process.
+NEEDED = 10
+
 # The environment has passwords, which a decoder does not need.
 PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG")
 
@@ -24,6 +27,17 @@ PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH
 def _environment() -> dict[str, str]:
     # With an arena for each thread, address space would say nothing about memory.
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"MALLOC_ARENA_MAX": "1"}
+
+
+def _expect_descriptors(descriptor: int) -> None:
+    """Raise OSError when too few are left: uvloop stumbles over a process that is half made."""
+    copies: list[int] = []
+    try:
+        for _ in range(NEEDED):
+            copies.append(os.dup(descriptor))  # noqa: PERF401 (each is closed, also when the next fails)
+    finally:
+        for copy in copies:
+            os.close(copy)
 
 
 class DecoderProcess:
@@ -41,6 +55,7 @@ class DecoderProcess:
             ours.setblocking(False)
             try:
                 with theirs:
+                    _expect_descriptors(theirs.fileno())
                     process = await asyncio.create_subprocess_exec(
                         sys.executable, "-m", "kt_images.files.decoder",
                         str(theirs.fileno()), str(max_pixels), str(memory),

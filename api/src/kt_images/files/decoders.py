@@ -49,6 +49,7 @@ class Decoders:
         self._turns = Turns(max(1, min(_processors(), memory // LEAST_SHARE)), MAX_WAITING)
         self._idle: list[DecoderProcess] = []
         self._busy: set[DecoderProcess] = set()
+        self._has_ended = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,6 +57,11 @@ class Decoders:
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
+        await self.end()
+
+    async def end(self) -> None:
+        """Kill the processes. Whoever waits for a picture gets UnavailableError, as does whoever asks from now on."""
+        self._has_ended = True
         await asyncio.gather(*(process.end() for process in [*self._idle, *self._busy]))
 
     async def inspect(self, path: Path) -> Picture:
@@ -90,6 +96,7 @@ class Decoders:
                     return await process.ask(file, request)
             except (EOFError, OSError, TimeoutError):
                 status = await process.end()
+                self._refuse_after_end()
                 logger.warning("A picture was refused: its decoder did not survive it (status %d)", status)
                 # Out of time is final; some libraries abort when they are out of memory.
                 return {"needs_more_memory": status not in {-signal.SIGXCPU, -signal.SIGKILL}}, b""
@@ -97,18 +104,27 @@ class Decoders:
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[DecoderProcess]:
         """Lend a process: one that waits for work, or a new one."""
+        self._refuse_after_end()
         while self._idle and not self._idle[-1].is_alive():
             await self._idle.pop().end()
         process = self._idle.pop() if self._idle else await DecoderProcess.start(self._max_pixels, self._memory)
         self._busy.add(process)
         try:
+            self._refuse_after_end()  # which may have come while the process was being started
             yield process
         finally:
             self._busy.remove(process)
-            if process.is_alive() and not process.is_spent and process.asked < LIFETIME:
+            if self._may_serve_on(process):
                 self._idle.append(process)
             else:
                 await process.end()
+
+    def _may_serve_on(self, process: DecoderProcess) -> bool:
+        return process.is_alive() and not process.is_spent and process.asked < LIFETIME and not self._has_ended
+
+    def _refuse_after_end(self) -> None:
+        if self._has_ended:
+            raise errors.UnavailableError("The service is stopping; please try again")
 
 
 def _processors() -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 from collections import Counter
 
 from kt_images.errors import (
@@ -15,9 +14,10 @@ from kt_images.errors import (
 from kt_images.files.decoders import Decoders
 from kt_images.files.keys import thumbnail_key
 from kt_images.files.store import InMemory, Store, read_all
+from kt_images.logs import sparing_logger
 from kt_images.models import Attachment
 
-logger = logging.getLogger(__name__)
+logger = sparing_logger(__name__)
 
 CONTENT_TYPE = "image/webp"
 

@@ -2,6 +2,7 @@
 
 problems, validation     errors as answers, and which fields are at fault
 protocol, expect         what happens before any middleware
+parsing                  turns of connections that have sent much
 in_flight, safety        the requests being answered; headers of every answer
 forms, multipart         uploads
 digests, conditions      headers about the bytes of a file

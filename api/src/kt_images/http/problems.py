@@ -1,15 +1,16 @@
 """Every failure as an answer: one table from errors to statuses, one error format."""
 
-import logging
+import errno
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from kt_images import errors
+from kt_images.logs import sparing_logger
 from kt_images.models import Error, ErrorDetail
 
-logger = logging.getLogger(__name__)
+logger = sparing_logger(__name__)
 
 # The first class that an error is an instance of decides.
 STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
@@ -59,7 +60,9 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
             raise
         response = answer_to(error)
         has_begun = request.writer.output_size > 0
-        if has_begun or response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        if _is_exhaustion(error):
+            logger.warning("No descriptor is left to answer %s %s", request.method, request.rel_url.raw_path)
+        elif has_begun or response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.exception("%s %s", request.method, request.rel_url.raw_path)
         if has_begun:
             raise ConnectionResetError("Part of an answer is sent; no other can follow it") from error
@@ -90,12 +93,19 @@ def answer_to(error: Exception) -> web.Response:
     """Return the answer to an exception."""
     if isinstance(error, errors.KtImagesError):
         return _answer_to_ours(error)
+    if _is_exhaustion(error):
+        return answer(HTTPStatus.SERVICE_UNAVAILABLE, "The service is busy; please try again")
     if not isinstance(error, web.HTTPException):
         return answer(HTTPStatus.INTERNAL_SERVER_ERROR)
     response = answer(HTTPStatus(error.status))
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response
+
+
+def _is_exhaustion(error: Exception) -> bool:
+    """Return whether no descriptor was left, wherever it was wanted: a matter of moments, and of how many ask."""
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 def _answer_to_ours(error: errors.KtImagesError) -> web.Response:

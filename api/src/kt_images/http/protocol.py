@@ -1,34 +1,31 @@
 """aiohttp's protocol, with limits on connections, and the service's own answers to what no middleware sees."""
 
 import asyncio
-import logging
 import resource
-import time
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 from aiohttp import web, web_server
-from aiohttp.web_protocol import RequestHandler
 
 from kt_images.http import problems, safety
+from kt_images.http.parsing import TakingTurns
+from kt_images.logs import sparing_logger
 
-logger = logging.getLogger(__name__)
+logger = sparing_logger(__name__)
 
 # For the whole head of a request, from the moment of the connection or from the head's first byte.
 HEAD_SECONDS = 10.0
 # Descriptors that are not for clients: of the database, of files, of decoders.
 RESERVED = 200
-LOG_SECONDS = 1.0
 
 
-class Protocol(RequestHandler):
+class Protocol(TakingTurns):
     """A connection. Closes one whose request does not come, and refuses one that is too many.
 
     Answers errors that no middleware sees as all others are answered.
     """
 
     _open: ClassVar[int] = 0
-    _logged_at: ClassVar[float] = 0.0
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -47,9 +44,9 @@ class Protocol(RequestHandler):
         self._expect_nothing()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Take what has come: of a head, which must be complete soon, or of a body, which others watch over."""
-        super().data_received(data)
+    def parse_piece(self, piece: bytes) -> None:
+        """Parse a piece of a head, which must be complete soon, or of a body, which others watch over."""
+        super().parse_piece(piece)
         if self._waiter is None or self._waiter.done():
             self._expect_nothing()
         elif self._limit is None:
@@ -65,9 +62,7 @@ class Protocol(RequestHandler):
 
     def _refuse(self) -> None:
         """Close the connection with a 503, while there are descriptors for those that are open."""
-        if time.monotonic() - Protocol._logged_at > LOG_SECONDS:
-            Protocol._logged_at = time.monotonic()
-            logger.warning("More clients than descriptors: %d connections are open", Protocol._open)
+        logger.warning("More clients than descriptors: %d connections are open", Protocol._open)
         sentence = "The service has too many connections; please try again"
         response = problems.answer(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         body = str(response.text).encode()
