@@ -144,6 +144,8 @@ class OtherStoreError(KtImagesError):
 class CommitInDoubtError(UnavailableError):
     """The connection broke during COMMIT: the transaction may be committed or not."""
 
+    sentence = "The service lost its database while it stored this, and cannot tell whether it is stored; please look"
+
 
 class CollectedError(UnavailableError):
     """The collector took the object of an upload before its row was written, after the grace period."""

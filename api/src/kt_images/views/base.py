@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from kt_images.base_settings import Settings
 from kt_images.database.database import Pools
 from kt_images.database.pool import Pool
+from kt_images.database.shared import Shared
 from kt_images.errors import InvalidRequestError, StalledError, UnsupportedMediaTypeError
 from kt_images.files.store import Store
 from kt_images.http.validation import ValidationFailedError, detail
@@ -68,6 +69,11 @@ class View(PydanticView):
     def db(self) -> Pool:
         """The primary, for single statements."""
         return self.request.app[app_keys.DATABASE].primary.statements
+
+    @property
+    def shared(self) -> Shared:
+        """The primary, for statements that requests share."""
+        return self.request.app[app_keys.DATABASE].primary.shared
 
     @property
     def reader(self) -> Pools:
@@ -153,4 +159,9 @@ def _marking_entry(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
 
 def json_answer(model: BaseModel, status: int = 200, **headers: str) -> web.Response:
     """Return the model as JSON."""
-    return web.Response(status=status, text=model.model_dump_json(), content_type=JSON, headers=headers)
+    return text_answer(model.model_dump_json(), status, **headers)
+
+
+def text_answer(text: str, status: int = 200, **headers: str) -> web.Response:
+    """Return a text that is JSON already."""
+    return web.Response(status=status, text=text, content_type=JSON, headers=headers)

@@ -11,7 +11,7 @@ from kt_images.errors import UnavailableError
 from kt_images.fields import ImageId
 from kt_images.models import Error, Image, ImageChanges, ImageList, NewImage
 from kt_images.views import app_keys
-from kt_images.views.base import View, json_answer
+from kt_images.views.base import View, json_answer, text_answer
 from kt_images.views.call import NDJSON, call
 from kt_images.views.filters import ListParameters
 from kt_images.views.listing import format_for, send
@@ -59,8 +59,8 @@ class ImagesView(View):
         Status Codes:
             201: The image with its image_id; the header Location has its URL.
         """
-        created = await images.create(self.db, image)
-        return json_answer(created, status=201, Location=f"/images/{created.image_id}")
+        created = await self.shared.create_image(image)
+        return text_answer(created.json, status=201, Location=f"/images/{created.image_id}")
 
 
 class ImageView(View):
@@ -75,7 +75,7 @@ class ImageView(View):
         Status Codes:
             200: The image.
         """
-        return json_answer(await images.read(self.reader.statements, image_id))
+        return text_answer((await self.reader.shared.read_image(image_id)).json)
 
     head = get
 

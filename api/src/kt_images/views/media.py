@@ -10,7 +10,6 @@ from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r413, r416
 from pydantic import Field
 
-from kt_images.database import attachments
 from kt_images.errors import DamagedStoreError
 from kt_images.fields import ImageId, Omittable
 from kt_images.files import thumbnails
@@ -66,11 +65,11 @@ class MediaView(View):
             416: The range starts beyond the end of the file.
         """
         widest = self._allowed(width)
-        attachment = await attachments.read(self.db, image_id, filename)
+        attachment = await self.shared.read_attachment(image_id, filename)
         try:
             return await self._answer(attachment, widest)
         except DamagedStoreError:
-            latest = await attachments.read(self.db, image_id, filename)
+            latest = await self.shared.read_attachment(image_id, filename)
             if latest.object_key == attachment.object_key:
                 await self.store.check()  # an unreachable store is not a damaged one
                 raise
