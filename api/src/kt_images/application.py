@@ -14,6 +14,7 @@ from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAt
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImagesView, ImageView
 from kt_images.views.media import MediaView
+from kt_images.views.sending import Room
 from kt_images.views.uploads import UploadView
 
 # Any text of a path, braces included; whether it is an id or a name is for the views to say.
@@ -40,6 +41,9 @@ PAGES = {
     "/oas/swagger-ui.css": pages.file("swagger-ui.css", "text/css"),
 }
 
+# For small files on their way to slow clients.
+ROOM_BYTES = 64 * 2**20
+
 
 def create_app(settings: Settings) -> web.Application:
     """Return the service. Nothing is opened before the application starts."""
@@ -48,6 +52,7 @@ def create_app(settings: Settings) -> web.Application:
     app[IN_FLIGHT] = in_flight
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
+    app[app_keys.ROOM] = Room(ROOM_BYTES)
     app[app_keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     for path, view in VIEWS.items():
         app.router.add_route("*", path, view, expect_handler=on_expect)

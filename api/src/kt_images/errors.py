@@ -42,6 +42,12 @@ class AttachmentNotFoundError(NotFoundError):
     sentence = "The image has no attachment of this name; /images/{image_id}/attachments lists those it has"
 
 
+class ReplacedError(NotFoundError):
+    """The attachment has other bytes than the URL asks for."""
+
+    sentence = "The attachment has other bytes by now; /images/{image_id}/attachments lists where to download them"
+
+
 class PreconditionFailedError(KtImagesError):
     """The stored file is not the version that the client's request is meant for."""
 

@@ -146,7 +146,10 @@ class ImageAttachment(BaseModel):
     width: int = Field(description="The width in pixels, as the picture is shown.", examples=[512])
     height: int = Field(description="The height in pixels, as the picture is shown.", examples=[600])
     created_at: datetime = Field(description="When it was stored.")
-    url: str = Field(description="Where to download it.", examples=["/media/1/example.jpg"])
+    url: str = Field(
+        description="Where to download these bytes: they never change under this URL, so that caches may keep them.",
+        examples=["/media/1/example.jpg?sha256=9a0364b9e99bb480dd25e1f0284c8555b1d2c4d1a0a5a1b7a5a7a9d1d9a3c6e0"],
+    )
 
 
 class ImageAttachments(RootModel[list[ImageAttachment]]):

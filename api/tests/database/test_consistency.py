@@ -76,7 +76,7 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
 
     @rule(target=stored, tags=TAGS)
     def store(self, tags):
-        image = self.run(images.create(self.pool, NewImage(filename="x", tags=tags)))
+        [image] = self.run(images.create(self.pool, [NewImage(filename="x", tags=tags)]))
         self.note(image.image_id, tags)
         return image.image_id
 
@@ -147,7 +147,7 @@ async def test_a_list_keeps_its_promises_while_images_come_and_go(dsn):
 async def test_the_worked_example(pool):
     """The table of docs/lists.md, moment by moment."""
     for number in (1, 2, 3, 4, 5):
-        await images.create(pool, NewImage(filename=str(number), tags=["red"]))
+        await images.create(pool, [NewImage(filename=str(number), tags=["red"])])
     await images.delete(pool, 4)
     wanted, given = Selection(tags_all=["red"]), []
     async with aclosing(chunks(pool, wanted, render, Pace(size=2, lease=0.02))) as stream:
@@ -155,9 +155,9 @@ async def test_the_worked_example(pool):
         await asyncio.sleep(0.1)
         await images.delete(pool, 5)
         await images.change(pool, 2, ImageChanges(tags=["blue"]))
-        await images.create(pool, NewImage(filename="6", tags=["red"]))
+        await images.create(pool, [NewImage(filename="6", tags=["red"])])
         await images.change(pool, 3, ImageChanges(tags=["blue"]))
-        await images.create(pool, NewImage(filename="7", tags=["red"]))
+        await images.create(pool, [NewImage(filename="7", tags=["red"])])
         given += [chunk async for chunk in stream]
     ids = [[json.loads(document)["image_id"] for document in chunk.body.decode().split("\n")] for chunk in given]
     assert ids == [[1, 2], [3, 5], [6, 7]]

@@ -8,7 +8,13 @@ from psycopg2.extras import Json
 
 from kt_images.database.connection import Connection, Queryable
 from kt_images.database.pool import Pool
-from kt_images.errors import CommitInDoubtError, ImageNotFoundError, InvalidRequestError, ReadOnlyError, UnavailableError
+from kt_images.errors import (
+    CommitInDoubtError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    ReadOnlyError,
+    UnavailableError,
+)
 from kt_images.models import Image, ImageChanges, NewImage
 
 # The ids are given in the order of the rows, which RETURNING alone does not promise.

@@ -10,6 +10,7 @@ from kt_images.files.decoders import Decoders
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.uploads import Uploads
+from kt_images.views.sending import Room
 
 SETTINGS = web.AppKey("settings", Settings)
 DATABASE = web.AppKey("database", Database)
@@ -18,4 +19,5 @@ DECODERS = web.AppKey("decoders", Decoders)
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)
 # Not `Store`: a key's type must be a class.
 STORE: web.AppKey[Store] = web.AppKey("store")
+ROOM = web.AppKey("room", Room)
 UPLOADS = web.AppKey("uploads", Uploads)

@@ -117,7 +117,8 @@ class FoundAttachmentsView(View):
 
 
 def _shown(attachment: Attachment) -> dict[str, Any]:
-    return attachment.model_dump() | {"url": _media_url(attachment.image_id, attachment.filename)}
+    url = f"{_media_url(attachment.image_id, attachment.filename)}?sha256={attachment.sha256}"
+    return attachment.model_dump() | {"url": url}
 
 
 def _media_url(image_id: int, filename: str) -> str:
