@@ -1,4 +1,4 @@
-"""Images: their rows, one at a time. Lists are in `stream.py`."""
+"""Images: their rows. Lists are in `stream.py`."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
