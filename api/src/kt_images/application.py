@@ -12,7 +12,7 @@ from kt_images.http.in_flight import IN_FLIGHT, InFlight
 from kt_images.views import app_keys, documentation, pages
 from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
 from kt_images.views.health import HealthView, ReadyView
-from kt_images.views.images import ImagesView, ImageView
+from kt_images.views.images import ImageCountView, ImagesView, ImageView
 from kt_images.views.media import MediaView
 from kt_images.views.sending import Room
 from kt_images.views.uploads import UploadView
@@ -22,6 +22,7 @@ IMAGE_ID, FILENAME = "{image_id:[^/]+}", "{filename:[^/]+}"
 
 VIEWS = {
     "/images": ImagesView,
+    "/images/count": ImageCountView,
     "/images/upload": UploadView,
     f"/images/{IMAGE_ID}": ImageView,
     f"/images/{IMAGE_ID}/attachments": AttachmentsView,

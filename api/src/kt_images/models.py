@@ -99,14 +99,30 @@ class OnDuplicate(StrEnum):
     MERGE_TAGS = "merge_tags"
 
 
+class Order(StrEnum):
+    """The order of images: by ascending `image_id`, or by descending."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
 class Selection(BaseModel):
-    """Which images are meant: those that meet every condition."""
+    """Which images are meant: those that meet every condition, the first `limit` of them in this order."""
 
     tags_all: list[str] = []
     tags_any: list[str] = []
     tags_none: list[str] = []
+    untagged: bool = False
     after: int = 0
+    before: int | None = None
+    order: Order = Order.OLDEST
     limit: int | None = None
+
+
+class ImageCount(BaseModel):
+    """How many images there are."""
+
+    totalImages: int = Field(description="Images that meet every filter.", ge=0)  # noqa: N815 (the seed's spelling)
 
 
 class Totals(BaseModel):
@@ -117,7 +133,7 @@ class Totals(BaseModel):
 
 
 class ImageList(RootModel[list[list[Image] | Totals]]):
-    """Chunks of images in the order of their ids, then the totals."""
+    """Chunks of images in the order asked for, then the totals."""
 
 
 class Attachment(BaseModel):

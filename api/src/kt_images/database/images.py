@@ -8,6 +8,7 @@ from psycopg2.extras import Json
 
 from kt_images.database.connection import Connection, Queryable
 from kt_images.database.pool import Pool
+from kt_images.database.selection import where
 from kt_images.errors import (
     CommitInDoubtError,
     ImageNotFoundError,
@@ -15,7 +16,7 @@ from kt_images.errors import (
     ReadOnlyError,
     UnavailableError,
 )
-from kt_images.models import Image, ImageChanges, NewImage
+from kt_images.models import Image, ImageChanges, NewImage, Selection
 
 # The ids are given in the order of the rows, which RETURNING alone does not promise.
 INSERT = """
@@ -39,6 +40,8 @@ INSERT_WITH_ID = """
 """
 
 SELECT = "select image_id, document from images where image_id = any(%(ids)s)"
+
+COUNT = "select count(*) as images from images where {where}"
 
 # New tags follow the old ones; a repeated tag keeps its first place.
 UPDATE = """
@@ -106,6 +109,11 @@ async def read(db: Queryable, ids: Sequence[int]) -> list[Document | None]:
     """Return the images with these ids, in this order; None where there is no such image."""
     found = {row.image_id: Document(*row) for row in await db.query(SELECT, {"ids": list(ids)})}
     return [found.get(image_id) for image_id in ids]
+
+
+async def count(db: Queryable, selection: Selection) -> int:
+    """Return how many images meet every filter."""
+    return int((await db.query(COUNT.format(where=where(selection)), selection.model_dump()))[0].images)
 
 
 async def change(db: Queryable, image_id: int, changes: ImageChanges) -> Image:

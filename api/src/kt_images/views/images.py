@@ -1,4 +1,4 @@
-"""/images and /images/{image_id}: create, list, read, change and delete images."""
+"""/images, /images/count and /images/{image_id}: create, list, count, read, change and delete images."""
 
 from contextlib import aclosing
 
@@ -9,11 +9,11 @@ from kt_images.database import images
 from kt_images.database.stream import Pace, chunks
 from kt_images.errors import UnavailableError
 from kt_images.fields import ImageId
-from kt_images.models import Error, Image, ImageChanges, ImageList, NewImage
+from kt_images.models import Error, Image, ImageChanges, ImageCount, ImageList, NewImage
 from kt_images.views import app_keys
 from kt_images.views.base import View, json_answer, text_answer
 from kt_images.views.call import NDJSON, call
-from kt_images.views.filters import ListParameters
+from kt_images.views.filters import Filters, ListParameters
 from kt_images.views.listing import format_for, send
 
 
@@ -24,7 +24,7 @@ class ImagesView(View):
 
     @call("list_images", answers={200: NDJSON})
     async def get(self, wanted: ListParameters) -> r200[ImageList]:
-        """List images by ascending image_id, as a stream.
+        """List images by image_id, as a stream.
 
         An image is listed if it meets every filter. The list ends with its totals, which are sent only after every
         image: a list without them is incomplete. With `Accept: application/x-ndjson` each image is on a line of its
@@ -38,7 +38,10 @@ class ImagesView(View):
         pool, streams = self.reader.streams, self.request.app[app_keys.STREAMS]
         if streams.locked():
             raise UnavailableError("Too many lists are being sent; please try again")
-        async with streams, aclosing(chunks(pool, wanted.selection(wanted.limit), written.chunk, pace)) as stream:
+        async with (
+            streams,
+            aclosing(chunks(pool, wanted.selection(), written.chunk, pace)) as stream,
+        ):
             return await send(self.request, stream, written, settings.send_timeout)
 
     head = get
@@ -61,6 +64,23 @@ class ImagesView(View):
         """
         created = await self.shared.create_image(image)
         return text_answer(created.json, status=201, Location=f"/images/{created.image_id}")
+
+
+class ImageCountView(View):
+    """How many images there are."""
+
+    group = "Images"
+
+    @call("count_images")
+    async def get(self, filters: Filters) -> r200[ImageCount]:
+        """Count the images that meet every filter.
+
+        Status Codes:
+            200: Their number.
+        """
+        return json_answer(ImageCount(totalImages=await images.count(self.reader.statements, filters.selection())))
+
+    head = get
 
 
 class ImageView(View):
