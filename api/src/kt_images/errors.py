@@ -86,6 +86,27 @@ class DuplicateError(KtImagesError):
         super().__init__(f"Image <{image_id}> has the same bytes")
 
 
+class OtherNumberError(KtImagesError):
+    """Another number of images match than the client expects."""
+
+    sentence = "2 images match, not 3; nothing was changed"
+
+    def __init__(self, images: int, expected: int) -> None:
+        super().__init__(f"{images} images match, not {expected}; nothing was changed")
+
+
+class TagExistsError(KtImagesError):
+    """Images have the tag that another is to be renamed to."""
+
+    sentence = "Images have the new name as a tag already; to make the two one, send merge: true"
+
+
+class TagNotFoundError(NotFoundError):
+    """No image has the tag."""
+
+    sentence = "No image has this tag"
+
+
 class TooManyAttachmentsError(KtImagesError):
     """The image has as many attachments as the settings allow."""
 

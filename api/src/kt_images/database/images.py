@@ -43,17 +43,23 @@ SELECT = "select image_id, document from images where image_id = any(%(ids)s)"
 
 COUNT = "select count(*) as images from images where {where}"
 
-# New tags follow the old ones; a repeated tag keeps its first place.
-UPDATE = """
+HAS_TAG = "select exists (select from images where tags @> array[%(tag)s]) as found"
+
+# An image's tags after a change. New tags follow the old ones; a repeated tag keeps its first place.
+TAGS_AFTER = """
+    coalesce(%(tags)s::text[], array(
+        select tag
+        from unnest(tags || coalesce(%(add_tags)s::text[], array[]::text[])) with ordinality as given (tag, place)
+        where tag <> all (coalesce(%(remove_tags)s::text[], array[]::text[]))
+        group by tag
+        order by min(place)
+    ))
+"""
+
+UPDATE = f"""
     update images set
         filename = coalesce(%(filename)s, filename),
-        tags = coalesce(%(tags)s::text[], array(
-            select tag
-            from unnest(tags || coalesce(%(add_tags)s::text[], '{}')) with ordinality as given (tag, place)
-            where tag <> all (coalesce(%(remove_tags)s::text[], '{}'))
-            group by tag
-            order by min(place)
-        ))
+        tags = {TAGS_AFTER}
     where image_id = %(image_id)s
     returning image_id, filename, tags
 """
@@ -114,6 +120,11 @@ async def read(db: Queryable, ids: Sequence[int]) -> list[Document | None]:
 async def count(db: Queryable, selection: Selection) -> int:
     """Return how many images meet every filter."""
     return int((await db.query(COUNT.format(where=where(selection)), selection.model_dump()))[0].images)
+
+
+async def any_has(db: Queryable, tag: str) -> bool:
+    """Return whether an image has the tag."""
+    return bool((await db.query(HAS_TAG, {"tag": tag}))[0].found)
 
 
 async def change(db: Queryable, image_id: int, changes: ImageChanges) -> Image:

@@ -4,6 +4,7 @@ from kt_images.models import Order, Selection
 
 # Each applies if the selection has something of its kind. `@>`: all of the tags; `&&`: at least one.
 CONDITIONS = {
+    "image_ids": "image_id = any(%(image_ids)s)",
     "tags_all": "tags @> %(tags_all)s::text[]",
     "tags_any": "tags && %(tags_any)s::text[]",
     "tags_none": "not tags && %(tags_none)s::text[]",

@@ -5,7 +5,7 @@ import functools
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 from urllib.parse import unquote_to_bytes
 
 import pydantic
@@ -23,6 +23,8 @@ from kt_images.files.store import Store
 from kt_images.http.validation import ValidationFailedError, detail
 from kt_images.uploads import Uploads
 from kt_images.views import app_keys
+
+Body = TypeVar("Body", bound=BaseModel)
 
 JSON = "application/json"
 METHODS = ("get", "head", "post", "patch", "delete")
@@ -114,6 +116,22 @@ class View(PydanticView):
                 await self.request.read()
         except TimeoutError:
             raise StalledError from None
+
+    async def optional_body(self, model: type[Body]) -> Body:
+        """Return the JSON body, or the model without values if there is no body. Raises as a call with a body does."""
+        if not self.request.body_exists:
+            return model()
+        if self.request.content_type != JSON:
+            raise UnsupportedMediaTypeError
+        await self._receive()
+        try:
+            content = await self.request.json()
+        except UNREADABLE as error:
+            raise InvalidRequestError(_complaint(error)) from error
+        try:
+            return model.model_validate(content)
+        except pydantic.ValidationError as error:
+            raise ValidationFailedError.of(error, "body") from None
 
     def _refuse_bad_query(self, known: list[str]) -> None:
         try:

@@ -3,16 +3,29 @@
 from contextlib import aclosing
 
 from aiohttp import web
-from aiohttp_pydantic.oas.typing import r200, r201, r204, r404
+from aiohttp_pydantic.oas.typing import r200, r201, r204, r404, r409
 
-from kt_images.database import images
+from kt_images.database import bulk, images
 from kt_images.database.stream import Pace, chunks
 from kt_images.errors import UnavailableError
 from kt_images.fields import ImageId
-from kt_images.models import Error, Image, ImageChanges, ImageCount, ImageList, NewImage
+from kt_images.models import (
+    DryRun,
+    Error,
+    Image,
+    ImageChanges,
+    ImageCount,
+    ImageList,
+    ManyChanges,
+    NewImage,
+    Outcome,
+    TheseImages,
+)
 from kt_images.views import app_keys
+from kt_images.views import bulk as many
 from kt_images.views.base import View, json_answer, text_answer
-from kt_images.views.call import NDJSON, call
+from kt_images.views.bulk import ManyParameters
+from kt_images.views.call import NDJSON, OUTCOMES, call
 from kt_images.views.filters import Filters, ListParameters
 from kt_images.views.listing import format_for, send
 
@@ -64,6 +77,44 @@ class ImagesView(View):
         """
         created = await self.shared.create_image(image)
         return text_answer(created.json, status=201, Location=f"/images/{created.image_id}")
+
+    @call(
+        "change_images",
+        answers={200: OUTCOMES},
+        examples={
+            "Add and remove tags": {"add_tags": ["beach"], "remove_tags": ["todo"]},
+            "Of these images": {"image_ids": [19, 20], "add_tags": ["beach"]},
+        },
+    )
+    async def patch(self, parameters: ManyParameters, changes: ManyChanges) -> r200[Outcome | DryRun] | r409[Error]:
+        """Change the tags of many images.
+
+        They are changed a thousand at a time; if it breaks off, the same call again finishes the work. With `Accept:
+        application/x-ndjson` there is a line after each thousand.
+
+        Status Codes:
+            200: What was done, once all of it is; with dry_run, what would be.
+            409: Another number of images match than `expected`.
+        """
+        change = bulk.retagging(changes.add_tags or [], changes.remove_tags or [])
+        return await self._change(parameters, changes, change)
+
+    @call("delete_images", body=TheseImages, answers={200: OUTCOMES})
+    async def delete(self, parameters: ManyParameters) -> r200[Outcome | DryRun] | r409[Error]:
+        """Delete many images and their attachments.
+
+        They are deleted a thousand at a time; if it breaks off, the same call again finishes the work. The body is
+        needed for ids only. With `Accept: application/x-ndjson` there is a line after each thousand.
+
+        Status Codes:
+            200: What was done, once all of it is; with dry_run, what would be.
+            409: Another number of images match than `expected`.
+        """
+        return await self._change(parameters, await self.optional_body(TheseImages), bulk.DELETING)
+
+    async def _change(self, wanted: ManyParameters, these: TheseImages, change: bulk.Change) -> web.StreamResponse:
+        selection = wanted.of(these.image_ids)
+        return await many.run(self, selection, change, dry_run=wanted.dry_run is not None, expected=wanted.expected)
 
 
 class ImageCountView(View):
