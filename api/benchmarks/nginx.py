@@ -1,4 +1,4 @@
-"""nginx, serving a folder with nothing but what makes it fast."""
+"""nginx, serving a folder, and what a server behind it lets it keep, with nothing but what makes it fast."""
 
 import grp
 import os
@@ -33,24 +33,41 @@ http {{
     fastcgi_temp_path {work}/fastcgi;
     uwsgi_temp_path {work}/uwsgi;
     scgi_temp_path {work}/scgi;
+    proxy_cache_path {work}/cache keys_zone=media:1m use_temp_path=off;
+    upstream behind {{
+        server {host}:{behind};
+        keepalive 4;
+    }}
     server {{
         listen {host}:{port};
         root {root};
+        location /media/ {{
+            proxy_pass http://behind;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_cache media;
+            proxy_cache_lock on;
+        }}
     }}
 }}
 """
 
 
 @contextmanager
-def serving(root: Path, work: Path) -> Iterator[int]:
-    """Serve the files of `root`, with `work` for what nginx writes; give the port. Raises LeftOutError."""
+def serving(root: Path, behind: int, work: Path) -> Iterator[int]:
+    """Serve the files of `root`, and `/media/` of the server on the port `behind`; give the port.
+
+    What nginx writes goes to `work`, its cache included. Raises LeftOutError.
+    """
     program = shutil.which("nginx", path=FOLDERS)
     if not program:
         raise LeftOutError("nginx cannot be found; apt-get install nginx-light, or the like, brings it")
     work.mkdir()
     port = free_port()
     user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-    text = CONFIGURATION.format(user=user, group=group, work=work, host=client.HOST, port=port, root=root)
+    text = CONFIGURATION.format(
+        user=user, group=group, work=work, host=client.HOST, port=port, root=root, behind=behind
+    )
     (work / "nginx.conf").write_text(text)
     log = work / "errors"
     process = subprocess.Popen([program, "-c", str(work / "nginx.conf"), "-e", str(log)])

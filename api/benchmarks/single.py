@@ -8,9 +8,11 @@ from benchmarks import client, contestants, data
 from benchmarks.contestants import Contestant
 from benchmarks.rows import Row, Run, alternate, medians, ratios
 
-CONNECTIONS = 16
+# Connections, and how many times the peer's requests are to be reached by them.
+READING = {1: 1.3, 16: 3, 256: 3}
+STORING = {1: 1, 16: 2, 256: 2}
 SECONDS = 0.5  # a turn
-TURNS = 8  # in each round
+TURNS = 4  # in each round
 REQUESTS = 10_000
 
 
@@ -22,7 +24,7 @@ def reading(run: Run) -> Iterator[Row]:
     def requests(below: str) -> list[bytes]:
         return [client.request(f"{below}/images/{image_id}") for image_id in ids]
 
-    return _against_peer(run, "`GET /images/{id}` per second", 2.5, requests, client.OK)
+    return _against_peer(run, "`GET /images/{id}` per second", READING, requests, client.OK)
 
 
 def storing(run: Run) -> Iterator[Row]:
@@ -37,26 +39,32 @@ def storing(run: Run) -> Iterator[Row]:
         return [client.request(f"{below}/images", method="POST", body=json.dumps(body).encode()) for body in bodies]
 
     try:
-        yield from _against_peer(run, "`POST /images` per second", 1.3, requests, client.CREATED)
+        yield from _against_peer(run, "`POST /images` per second", STORING, requests, client.CREATED)
     finally:
         data.forget_after(data.database(run.server, run.images), run.images)
 
 
 def _against_peer(
-    run: Run, what: str, limit: float, requests: Callable[[str], list[bytes]], expected: int
+    run: Run, what: str, limits: dict[int, float], requests: Callable[[str], list[bytes]], expected: int
 ) -> Iterator[Row]:
     dsn = data.database(run.server, run.images)
 
-    def rate(server: Contestant, below: str = "") -> Callable[[], float]:
+    def rate(server: Contestant, connections: int, below: str = "") -> Callable[[], float]:
         sent = requests(below)
-        return lambda: client.per_second(server.port, sent, expected, connections=CONNECTIONS, seconds=SECONDS)
+        return lambda: client.per_second(server.port, sent, expected, connections=connections, seconds=SECONDS)
 
     with contestants.service(dsn) as service, contestants.peer(dsn) as peer:
-        rates = alternate(
-            {"service": rate(service), "peer": rate(peer), "plain peer": rate(peer, "/plain")}, run.rounds, TURNS
-        )
-    what += f", {CONNECTIONS} connections"
-    ours, peers, plain = rates.values()
-    seen = medians(rates, "per s")
-    yield Row(what, "the peer", limit, "times as many", ratios(ours, peers), at_least=True, seen=seen)
-    yield Row(what, "the plain peer", limit, "times as many", ratios(ours, plain), at_least=True, seen=seen)
+        for connections, limit in limits.items():
+            rates = alternate(
+                {
+                    "service": rate(service, connections),
+                    "peer": rate(peer, connections),
+                    "plain peer": rate(peer, connections, "/plain"),
+                },
+                run.rounds,
+                TURNS,
+            )
+            ours, peers, _ = rates.values()
+            of_many = f"{what}, {connections} connection{'s' if connections > 1 else ''}"
+            seen = medians(rates, "per s")
+            yield Row(of_many, "the peer", limit, "times as many", ratios(ours, peers), at_least=True, seen=seen)

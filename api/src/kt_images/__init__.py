@@ -13,7 +13,7 @@ uploads         a file's way from a request into the store and the database
 collector       removes the objects of orphans
 pairing         which store belongs to which database
 shielding       runs a step to completion even if the caller is cancelled
-database        PostgreSQL: driver, pools, schema, a module for each table, the stream of a list
+database        PostgreSQL: driver, pools, statements that requests share, schema, a module for each table, lists
 files           the store and its keys, files on their way in, pictures and thumbnails
 fixtures        the schema, as SQL
 migrations      how the schema has changed since release 0.1.0, as SQL

@@ -12,8 +12,10 @@ from kt_images.http.in_flight import IN_FLIGHT, InFlight
 from kt_images.views import app_keys, documentation, pages
 from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
 from kt_images.views.health import HealthView, ReadyView
-from kt_images.views.images import ImagesView, ImageView
+from kt_images.views.images import ImageCountView, ImagesView, ImageView
 from kt_images.views.media import MediaView
+from kt_images.views.sending import Room
+from kt_images.views.tag_rename import TagRenameView
 from kt_images.views.uploads import UploadView
 
 # Any text of a path, braces included; whether it is an id or a name is for the views to say.
@@ -21,10 +23,12 @@ IMAGE_ID, FILENAME = "{image_id:[^/]+}", "{filename:[^/]+}"
 
 VIEWS = {
     "/images": ImagesView,
+    "/images/count": ImageCountView,
     "/images/upload": UploadView,
     f"/images/{IMAGE_ID}": ImageView,
     f"/images/{IMAGE_ID}/attachments": AttachmentsView,
     f"/images/{IMAGE_ID}/attachment/{FILENAME}": AttachmentView,
+    "/tags/rename": TagRenameView,
     "/attachments": FoundAttachmentsView,
     f"/media/{IMAGE_ID}/{FILENAME}": MediaView,
     "/healthz": HealthView,
@@ -40,6 +44,11 @@ PAGES = {
     "/oas/swagger-ui.css": pages.file("swagger-ui.css", "text/css"),
 }
 
+# At once; each takes a connection for a while, again and again.
+MOST_CHANGES_OF_MANY = 4
+# For small files on their way to slow clients.
+ROOM_BYTES = 64 * 2**20
+
 
 def create_app(settings: Settings) -> web.Application:
     """Return the service. Nothing is opened before the application starts."""
@@ -48,6 +57,8 @@ def create_app(settings: Settings) -> web.Application:
     app[IN_FLIGHT] = in_flight
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
+    app[app_keys.ROOM] = Room(ROOM_BYTES)
+    app[app_keys.MANY] = asyncio.Semaphore(MOST_CHANGES_OF_MANY)
     app[app_keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     for path, view in VIEWS.items():
         app.router.add_route("*", path, view, expect_handler=on_expect)

@@ -42,6 +42,12 @@ class AttachmentNotFoundError(NotFoundError):
     sentence = "The image has no attachment of this name; /images/{image_id}/attachments lists those it has"
 
 
+class ReplacedError(NotFoundError):
+    """The attachment has other bytes than the URL asks for."""
+
+    sentence = "The attachment has other bytes by now; /images/{image_id}/attachments lists where to download them"
+
+
 class PreconditionFailedError(KtImagesError):
     """The stored file is not the version that the client's request is meant for."""
 
@@ -78,6 +84,27 @@ class DuplicateError(KtImagesError):
     def __init__(self, image_id: int) -> None:
         self.image_id = image_id
         super().__init__(f"Image <{image_id}> has the same bytes")
+
+
+class OtherNumberError(KtImagesError):
+    """Another number of images match than the client expects."""
+
+    sentence = "2 images match, not 3; nothing was changed"
+
+    def __init__(self, images: int, expected: int) -> None:
+        super().__init__(f"{images} images match, not {expected}; nothing was changed")
+
+
+class TagExistsError(KtImagesError):
+    """Images have the tag that another is to be renamed to."""
+
+    sentence = "Images have the new name as a tag already; to make the two one, send merge: true"
+
+
+class TagNotFoundError(NotFoundError):
+    """No image has the tag."""
+
+    sentence = "No image has this tag"
 
 
 class TooManyAttachmentsError(KtImagesError):
@@ -143,6 +170,8 @@ class OtherStoreError(KtImagesError):
 
 class CommitInDoubtError(UnavailableError):
     """The connection broke during COMMIT: the transaction may be committed or not."""
+
+    sentence = "The service lost its database while it stored this, and cannot tell whether it is stored; please look"
 
 
 class CollectedError(UnavailableError):

@@ -7,12 +7,12 @@ gives (`Image`, `Attachment`) is taken as it is.
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from kt_images.fields import Filename, Omittable, Tags
+from kt_images.fields import MAX_ID, Filename, Omittable, Tag, Tags
 
 # Unknown keys that one answer names.
 MOST_KEYS_NAMED = 16
@@ -91,6 +91,81 @@ class ImageChanges(_Body):
         return self
 
 
+MOST_IDS = 10_000
+
+ImageIds = Omittable[
+    Annotated[
+        list[Annotated[int, Field(strict=True, ge=1, le=MAX_ID, json_schema_extra={"format": "int64"})]],
+        Field(min_length=1, max_length=MOST_IDS, description="The images that are meant, in the place of filters."),
+    ]
+]
+
+
+class TheseImages(_Body):
+    """Images by their ids."""
+
+    image_ids: ImageIds = None
+
+
+class ManyChanges(TheseImages):
+    """Changes of the tags of many images."""
+
+    add_tags: Omittable[Tags] = Field(None, description="Tags to add, behind those that each image has.")
+    remove_tags: Omittable[Tags] = Field(None, description="Tags to remove; those that an image lacks are ignored.")
+
+    @model_validator(mode="after")
+    def _a_change_without_contradiction(self) -> Self:
+        if not self.add_tags and not self.remove_tags:
+            raise PydanticCustomError("no_change", "Give tags to add or to remove: add_tags, remove_tags or both")
+        if set(self.add_tags or ()) & set(self.remove_tags or ()):
+            raise PydanticCustomError("tags_both", "The same tag is in add_tags and in remove_tags; keep it in one")
+        return self
+
+
+class TagRename(_Body):
+    """A tag's new name."""
+
+    tag: Tag = Field(description="The tag that there is.")
+    to: Tag = Field(description="Its new name.")
+    merge: bool = Field(False, strict=True, description="Whether `to` may be there already: the two become one.")
+
+    @model_validator(mode="after")
+    def _another_name(self) -> Self:
+        if self.tag == self.to:
+            raise PydanticCustomError("same_tag", "The tag has this name already")
+        return self
+
+
+class Failure(BaseModel):
+    """An image that was not changed."""
+
+    image_id: int = Field(description="The image's id.", json_schema_extra={"format": "int64"})
+    error: str = Field(description="Why it was not.")
+
+
+class DryRun(BaseModel):
+    """What would be changed."""
+
+    totalImages: int = Field(description="Images that would be changed.", ge=0)  # noqa: N815 (the seed's spelling)
+    sample: list[Image] = Field(description="The first of them.")
+
+
+class Progress(BaseModel):
+    """How far a change of many images is."""
+
+    doneImages: int  # noqa: N815 (the seed's spelling)
+    totalImages: int  # noqa: N815 (the seed's spelling)
+
+
+class Outcome(BaseModel):
+    """The end of a change of many images, sent only when all are done: the proof that none was left out."""
+
+    totalImages: int = Field(description="Images that were looked at.", ge=0)  # noqa: N815 (the seed's spelling)
+    changed: int = Field(description="Images that are other than before, or gone.", ge=0)
+    failed: int = Field(description="Images that would have too many tags; they are as before.", ge=0)
+    failures: list[Failure] = Field(description="The first 100 of those.")
+
+
 class OnDuplicate(StrEnum):
     """What to do with an upload whose bytes an image already has."""
 
@@ -99,14 +174,31 @@ class OnDuplicate(StrEnum):
     MERGE_TAGS = "merge_tags"
 
 
-class Selection(BaseModel):
-    """Which images are meant: those that meet every condition."""
+class Order(StrEnum):
+    """The order of images: by ascending `image_id`, or by descending."""
 
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
+class Selection(BaseModel):
+    """Which images are meant: those that meet every condition, the first `limit` of them in this order."""
+
+    image_ids: Annotated[list[int] | None, Field(min_length=1)] = None
     tags_all: list[str] = []
     tags_any: list[str] = []
     tags_none: list[str] = []
+    untagged: bool = False
     after: int = 0
+    before: int | None = None
+    order: Order = Order.OLDEST
     limit: int | None = None
+
+
+class ImageCount(BaseModel):
+    """How many images there are."""
+
+    totalImages: int = Field(description="Images that meet every filter.", ge=0)  # noqa: N815 (the seed's spelling)
 
 
 class Totals(BaseModel):
@@ -117,7 +209,7 @@ class Totals(BaseModel):
 
 
 class ImageList(RootModel[list[list[Image] | Totals]]):
-    """Chunks of images in the order of their ids, then the totals."""
+    """Chunks of images in the order asked for, then the totals."""
 
 
 class Attachment(BaseModel):
@@ -146,7 +238,10 @@ class ImageAttachment(BaseModel):
     width: int = Field(description="The width in pixels, as the picture is shown.", examples=[512])
     height: int = Field(description="The height in pixels, as the picture is shown.", examples=[600])
     created_at: datetime = Field(description="When it was stored.")
-    url: str = Field(description="Where to download it.", examples=["/media/1/example.jpg"])
+    url: str = Field(
+        description="Where to download these bytes: they never change under this URL, so that caches may keep them.",
+        examples=["/media/1/example.jpg?sha256=9a0364b9e99bb480dd25e1f0284c8555b1d2c4d1a0a5a1b7a5a7a9d1d9a3c6e0"],
+    )
 
 
 class ImageAttachments(RootModel[list[ImageAttachment]]):

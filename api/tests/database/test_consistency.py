@@ -20,7 +20,7 @@ from kt_images.database import images
 from kt_images.database.connection import Limits
 from kt_images.database.pool import Pool
 from kt_images.database.stream import Pace, chunks
-from kt_images.models import ImageChanges, NewImage, Selection
+from kt_images.models import ImageChanges, NewImage, Order, Selection
 
 TAGS = st.lists(st.sampled_from(["red", "blue"]), unique=True)
 
@@ -45,15 +45,17 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
         return asyncio.run_coroutine_threadsafe(step, self.loop).result(30)
 
     @initialize(
-        first=st.lists(TAGS, max_size=12), wanted=st.sampled_from([{}, {"tags_all": ["red"]}, {"tags_none": ["red"]}])
+        first=st.lists(TAGS, max_size=12),
+        wanted=st.sampled_from([{}, {"tags_all": ["red"]}, {"tags_none": ["red"]}, {"untagged": True}]),
+        order=st.sampled_from(Order),
     )
-    def begin(self, first, wanted):
+    def begin(self, first, wanted, order):
         self.pool = self.run(self.opened())
         self.now = {}  # image_id -> tags
         self.ever = {}  # image_id -> all the tags it ever had
         self.throughout = None
         self.given = []
-        self.wanted = Selection(**wanted)
+        self.wanted = Selection(order=order, **wanted)
         for tags in first:
             self.store(tags)
         self.throughout = {image_id for image_id, tags in self.now.items() if self.matches(tags)}
@@ -66,7 +68,12 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
         return pool
 
     def matches(self, tags):
-        return set(self.wanted.tags_all) <= set(tags) and not set(self.wanted.tags_none) & set(tags)
+        wanted = self.wanted
+        return (
+            set(wanted.tags_all) <= set(tags)
+            and not set(wanted.tags_none) & set(tags)
+            and not (wanted.untagged and tags)
+        )
 
     def note(self, image_id, tags):
         self.now[image_id] = tags
@@ -76,7 +83,7 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
 
     @rule(target=stored, tags=TAGS)
     def store(self, tags):
-        image = self.run(images.create(self.pool, NewImage(filename="x", tags=tags)))
+        [image] = self.run(images.create(self.pool, [NewImage(filename="x", tags=tags)]))
         self.note(image.image_id, tags)
         return image.image_id
 
@@ -128,7 +135,7 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
 
     def check(self):
         ids = [image["image_id"] for image in self.given]
-        assert ids == sorted(set(ids)), "at most once, in order"
+        assert ids == sorted(set(ids), reverse=self.wanted.order is Order.NEWEST), "at most once, in order"
         assert self.throughout <= set(ids), "an image that matched throughout appears"
         for image in self.given:
             assert image["tags"] in self.ever[image["image_id"]], "with the tags of one moment"
@@ -147,7 +154,7 @@ async def test_a_list_keeps_its_promises_while_images_come_and_go(dsn):
 async def test_the_worked_example(pool):
     """The table of docs/lists.md, moment by moment."""
     for number in (1, 2, 3, 4, 5):
-        await images.create(pool, NewImage(filename=str(number), tags=["red"]))
+        await images.create(pool, [NewImage(filename=str(number), tags=["red"])])
     await images.delete(pool, 4)
     wanted, given = Selection(tags_all=["red"]), []
     async with aclosing(chunks(pool, wanted, render, Pace(size=2, lease=0.02))) as stream:
@@ -155,9 +162,27 @@ async def test_the_worked_example(pool):
         await asyncio.sleep(0.1)
         await images.delete(pool, 5)
         await images.change(pool, 2, ImageChanges(tags=["blue"]))
-        await images.create(pool, NewImage(filename="6", tags=["red"]))
+        await images.create(pool, [NewImage(filename="6", tags=["red"])])
         await images.change(pool, 3, ImageChanges(tags=["blue"]))
-        await images.create(pool, NewImage(filename="7", tags=["red"]))
+        await images.create(pool, [NewImage(filename="7", tags=["red"])])
         given += [chunk async for chunk in stream]
-    ids = [[json.loads(document)["image_id"] for document in chunk.body.decode().split("\n")] for chunk in given]
-    assert ids == [[1, 2], [3, 5], [6, 7]]
+    assert ids(given) == [[1, 2], [3, 5], [6, 7]]
+
+
+async def test_the_worked_example_newest_first(pool):
+    for number in (1, 2, 3, 4, 5, 6):
+        await images.create(pool, [NewImage(filename=str(number), tags=["red"])])
+    await images.delete(pool, 4)
+    wanted, given = Selection(tags_all=["red"], order=Order.NEWEST), []
+    async with aclosing(chunks(pool, wanted, render, Pace(size=2, lease=0.02))) as stream:
+        given.append(await anext(stream))
+        await asyncio.sleep(0.1)
+        await images.delete(pool, 2)
+        await images.change(pool, 1, ImageChanges(tags=["blue"]))
+        await images.create(pool, [NewImage(filename="7", tags=["red"])])
+        given += [chunk async for chunk in stream]
+    assert ids(given) == [[6, 5], [3, 2]]
+
+
+def ids(given):
+    return [[json.loads(document)["image_id"] for document in chunk.body.decode().split("\n")] for chunk in given]

@@ -103,7 +103,8 @@ async def test_writes_follow_the_primary_and_no_acknowledged_one_is_lost(three):
                 if ended.is_set():
                     return
                 try:
-                    acknowledged.append((await images.create(pool, NewImage(filename=f"{worker}-{n}"))).filename)
+                    await images.create(pool, [NewImage(filename=f"{worker}-{n}")])
+                    acknowledged.append(f"{worker}-{n}")
                 except errors.UnavailableError as error:
                     refused.append(error)
                     await asyncio.sleep(0.02)
@@ -174,12 +175,12 @@ async def test_a_primary_that_became_read_only_is_abandoned(three):
     """As after a planned switchover: the session to the old primary stays open, read-only."""
     dsn = await prepared(three, 0)
     async with Pool(f"{dsn} target_session_attrs=read-write", 1, LIMITS) as pool:
-        await images.create(pool, NewImage(filename="before"))
+        await images.create(pool, [NewImage(filename="before")])
         async with pool.connection() as connection:
             await connection.query("set default_transaction_read_only = on")
         with pytest.raises(errors.UnavailableError, match="takes no changes"):
-            await images.create(pool, NewImage(filename="refused"))
-        assert (await images.create(pool, NewImage(filename="after"))).filename == "after"
+            await images.create(pool, [NewImage(filename="refused")])
+        assert await images.create(pool, [NewImage(filename="after")])
 
 
 async def test_standbys_are_preferred_and_the_primary_is_used_without_one(three):

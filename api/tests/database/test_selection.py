@@ -2,8 +2,9 @@
 
 from itertools import product
 
-from kt_images.database.selection import where
-from kt_images.models import Selection
+from kt_images.database import images
+from kt_images.database.selection import order_by, where
+from kt_images.models import Order, Selection
 
 TAGS = {1: [], 2: ["a"], 3: ["b"], 4: ["a", "b"], 5: ["b", "c"], 6: ["%", "a,b"], 7: ["a", "b", "c"]}
 FILL = "insert into images (tags, filename) select %s::text[], 'x'"
@@ -16,15 +17,24 @@ def means(selection, image_id, tags):
         set(selection.tags_all) <= set(tags)
         and (not selection.tags_any or set(selection.tags_any) & set(tags))
         and not set(selection.tags_none) & set(tags)
+        and (not selection.untagged or not tags)
         and image_id > selection.after
+        and (selection.before is None or image_id < selection.before)
     )
 
 
 async def test_every_combination_of_filters_selects_the_images_that_match_all_of_them(pool):
     for tags in TAGS.values():
         await pool.query(FILL, (tags,))
-    for tags_all, tags_any, tags_none, after in product(CHOICES, CHOICES, CHOICES, (0, 3)):
-        selection = Selection(tags_all=tags_all, tags_any=tags_any, tags_none=tags_none, after=after)
-        sql = f"select image_id from images where {where(selection)} order by image_id"
+    for tags_all, tags_any, tags_none, untagged, after, before, order in product(
+        CHOICES, CHOICES, CHOICES, (False, True), (0, 3), (None, 6), Order
+    ):
+        selection = Selection(
+            tags_all=tags_all, tags_any=tags_any, tags_none=tags_none,
+            untagged=untagged, after=after, before=before, order=order,
+        )  # fmt: skip
+        sql = f"select image_id from images where {where(selection)} order by {order_by(selection)}"
         selected = [row.image_id for row in await pool.query(sql, selection.model_dump())]
-        assert selected == [image_id for image_id, tags in TAGS.items() if means(selection, image_id, tags)]
+        meant = [image_id for image_id, tags in TAGS.items() if means(selection, image_id, tags)]
+        assert selected == (meant[::-1] if order is Order.NEWEST else meant)
+        assert await images.count(pool, selection) == len(meant)

@@ -40,7 +40,11 @@ async def listed(client, query=""):
     assert totals == {"totalImages": len(images), "totalChunks": len(chunks)}
     assert all(set(image) == {"image_id", "filename", "tags"} for image in images)
     ids = [image["image_id"] for image in images]
-    assert ids == sorted(ids)
+    assert ids == sorted(ids, reverse="newest" in query)
+    _, _, parameters = query.partition("?")
+    filters = "&".join(one for one in parameters.split("&") if not one.startswith(("limit", "order")))
+    counted = await (await client.get(f"/images/count?{filters}")).json()
+    assert counted == {"totalImages": len(ids)} or "limit" in query
     return ids
 
 
@@ -65,6 +69,17 @@ async def listed(client, query=""):
         ("?after=0", [1, 2, 3, 4, 5]),
         ("?after=3", [4, 5]),
         ("?after=9223372036854775807", []),
+        ("?before=3", [1, 2]),
+        ("?before=1", []),
+        ("?after=1&before=4", [2, 3]),
+        ("?before=9223372036854775807", [1, 2, 3, 4, 5]),
+        ("?untagged=true", [4]),
+        ("?untagged=true&tag=red", []),
+        ("?order=oldest", [1, 2, 3, 4, 5]),
+        ("?order=newest", [5, 4, 3, 2, 1]),
+        ("?order=newest&limit=2", [5, 4]),
+        ("?order=newest&limit=2&before=4", [3, 2]),
+        ("?order=newest&tag=red&after=1", [5, 2]),
         ("?limit=2", [1, 2]),
         ("?limit=9223372036854775807", [1, 2, 3, 4, 5]),
         ("?after=1&limit=2&tag=red", [2, 5]),
@@ -80,6 +95,8 @@ async def test_a_list_gives_the_images_that_every_filter_allows(filled, query, i
         "tagz=red", "Tag=red", "tags_all[]=red", "tag=", "tag=%20", "tags_any=", "tags_none=", "tag=a%00b", "tag=%ff",
         "after=-1", "after=1.0", "after=%201", "after=1_000", "after=x", "after=", "after=9223372036854775808",
         "after=1&after=2", "limit=0", "limit=-1", "limit=x", "limit=%D9%A1", "limit=" + "9" * 4000, "tag=" + "x" * 101,
+        "before=0", "before=-1", "before=x", "before=1&before=2", "order=", "order=Newest", "order=random",
+        "order=newest&order=oldest", "untagged=", "untagged=false", "untagged=1", "untagged=True",
     ],
 )  # fmt: skip
 async def test_a_parameter_that_is_not_in_the_contract_is_refused_by_name(filled, query):
@@ -94,7 +111,7 @@ async def test_a_parameter_that_is_not_in_the_contract_is_refused_by_name(filled
 async def test_an_unknown_parameter_is_answered_with_the_known_ones(filled):
     body = await (await filled.get("/images?tagz=red")).json()
     assert body["error"] == (
-        "tagz: This call has no such parameter; it takes tag, tags_all, tags_any, tags_none, after, limit"
+        "tagz: This call has no such parameter; it takes tag, tags_all, tags_any, tags_none, untagged, after, before, order, limit"
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import socket
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from kt_images.files.decoders import Decoders
+from kt_images.views import app_keys
 from pictures import JPEG, ROTATED, drawn
 
 
@@ -297,4 +299,67 @@ async def test_a_large_file_goes_out_whole_also_to_a_slow_client_and_leaves_the_
     writer.transport.abort()
     async with asyncio.timeout(5):
         while len(list(Path("/dev/fd").iterdir())) >= descriptors:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_url_with_the_hash_gives_these_bytes_for_ever(image):
+    await upload(image, JPEG.read_bytes())
+    url = (await (await image.get("/images/1/attachments")).json())[0]["url"]
+    assert url == f"/media/1/a?sha256={hashlib.sha256(JPEG.read_bytes()).hexdigest()}"
+    for method, headers, status in (
+        ("GET", {}, 200), ("HEAD", {}, 200), ("GET", {"Range": "bytes=0-9"}, 206), ("GET", {"If-None-Match": "*"}, 304)
+    ):  # fmt: skip
+        answer = await image.request(method, url, headers=headers)
+        assert answer.status == status
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert (await image.get(url + "&width=160")).headers["Cache-Control"].endswith("immutable")
+    assert (await image.get("/media/1/a")).headers["Cache-Control"] == "no-cache"
+
+
+async def test_no_other_version_is_given_under_it(image):
+    await upload(image, JPEG.read_bytes())
+    url = (await (await image.get("/images/1/attachments")).json())[0]["url"]
+    await upload(image, drawn("PNG"))
+    for asked in (url, url + "&width=160", "/media/1/a?sha256=" + "0" * 64):
+        answer = await image.get(asked)
+        assert answer.status == 404
+        assert "Cache-Control" not in answer.headers
+        assert "/images/{image_id}/attachments" in (await answer.json())["error"]
+    await upload(image, JPEG.read_bytes())
+    assert (await image.get(url)).status == 200
+    assert (await image.get(url.upper().replace("/MEDIA", "/media").replace("/A?SHA", "/a?sha"))).status == 200
+
+
+@pytest.mark.parametrize("sha256", ["", "x", "0" * 63, "0" * 65, "%00", "0" * 64 + "&sha256=" + "1" * 64])
+async def test_a_hash_that_is_none_is_refused(image, sha256):
+    await upload(image, JPEG.read_bytes())
+    assert (await image.get(f"/media/1/a?sha256={sha256}")).status == 400
+
+
+async def test_slow_readers_of_small_files_take_little_memory(serve):
+    """Beyond its room the service holds open files for them instead of bytes."""
+    client = await serve(send_timeout=30)
+    await client.post("/images", json={"filename": "example.jpg"})
+    picture = drawn("BMP", (570, 570))
+    await upload(client, picture)
+    for listening in next(iter(client.server.runner.sites))._server.sockets:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    room = client.app[app_keys.ROOM]
+    most, least, slow = room.free, room.free, []
+    for _ in range(most // len(picture) + 20):
+        with_small_buffer = socket.socket()
+        with_small_buffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        with_small_buffer.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(with_small_buffer, ("127.0.0.1", client.port))
+        reader, writer = await asyncio.open_connection(sock=with_small_buffer, limit=1024)
+        writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readexactly(10)
+        least = min(least, room.free)
+        slow.append(writer)
+    assert 0 <= least < 2 * len(picture)
+    assert await (await client.get("/media/1/a")).read() == picture
+    for writer in slow:
+        writer.transport.abort()
+    async with asyncio.timeout(5):
+        while room.free < most:
             await asyncio.sleep(0.02)

@@ -39,7 +39,11 @@ COUNT_OTHERS = """
     from images where image_id = %(image_id)s
 """
 
-SELECT = f"select {COLUMNS} from attachments where image_id = %(image_id)s and filename = %(filename)s"
+SELECT = f"""
+    select {COLUMNS}
+    from attachments join unnest(%(image_ids)s::bigint[], %(filenames)s::text[]) as asked (image_id, filename)
+        using (image_id, filename)
+"""
 
 # By code point: the order of names does not depend on the database's locale.
 SELECT_ALL = f"""select {COLUMNS} from attachments where image_id = %(image_id)s order by filename collate "C" """
@@ -107,12 +111,12 @@ async def check_room(db: Queryable, image_id: int, filename: str, most: int) -> 
         raise TooManyAttachmentsError(most)
 
 
-async def read(db: Queryable, image_id: int, filename: str) -> Attachment:
-    """Return the attachment. Raises AttachmentNotFoundError."""
-    rows = await db.query(SELECT, {"image_id": image_id, "filename": filename})
-    if not rows:
-        raise AttachmentNotFoundError
-    return Attachment.model_validate(rows[0])
+async def read(db: Queryable, names: Sequence[tuple[int, str]]) -> list[Attachment | None]:
+    """Return the attachments with these ids of images and filenames, in this order; None where there is none."""
+    image_ids, filenames = zip(*names, strict=True)
+    rows = await db.query(SELECT, {"image_ids": list(image_ids), "filenames": list(filenames)})
+    found = {(row.image_id, row.filename): Attachment.model_validate(row) for row in rows}
+    return [found.get(name) for name in names]
 
 
 async def referenced(db: Queryable, keys: Collection[str]) -> set[str]:

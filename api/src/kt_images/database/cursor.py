@@ -1,9 +1,9 @@
-"""The cursor of a list: images as JSON texts by ascending id, a given number at a time."""
+"""The cursor of a list: images as JSON texts by their ids, a given number at a time."""
 
 import contextlib
 
 from kt_images.database.connection import Connection
-from kt_images.database.selection import where
+from kt_images.database.selection import order_by, where
 from kt_images.errors import KtImagesError
 from kt_images.models import Selection
 
@@ -14,7 +14,7 @@ OPEN = """
     declare list no scroll cursor for
         select document from images
         where {where}
-        order by image_id
+        order by {order}
         limit %(limit)s;
     fetch forward {size} from list
 """
@@ -37,7 +37,7 @@ class Cursor:
     def __init__(self, connection: Connection, selection: Selection, fraction: float, size: int) -> None:
         """Open it and ask for the first rows; nothing is awaited."""
         self._connection, self._asked = connection, size
-        sql = OPEN.format(fraction=fraction, where=where(selection), size=size)
+        sql = OPEN.format(fraction=fraction, where=where(selection), order=order_by(selection), size=size)
         connection.send(sql, selection.model_dump())
 
     def ask(self, size: int) -> None:

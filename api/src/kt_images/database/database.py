@@ -10,14 +10,19 @@ from kt_images.base_settings import Settings
 from kt_images.database.connection import Limits
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
+from kt_images.database.shared import Shared
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Connections to the same servers, in two pools so that a crowd of slow lists takes none from single statements."""
+    """Connections to the same servers, in two pools so that a crowd of slow lists takes none from single statements.
+
+    What requests can share goes through `shared`, on the pool `statements`.
+    """
 
     statements: Pool
     streams: Pool
+    shared: Shared
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -32,7 +37,7 @@ class Pools:
             Pool(dsn, settings.pool_size, limits, fallback) as statements,
             Pool(dsn, settings.stream_pool_size, patient, fallback) as streams,
         ):
-            yield cls(statements, streams)
+            yield cls(statements, streams, Shared(statements))
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,34 @@
-"""Images: their rows, one at a time. Lists are in `stream.py`."""
+"""Images: their rows. Lists are in `stream.py`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2.errors
 from psycopg2.extras import Json
 
 from kt_images.database.connection import Connection, Queryable
-from kt_images.errors import ImageNotFoundError, InvalidRequestError
-from kt_images.models import Image, ImageChanges, NewImage
+from kt_images.database.pool import Pool
+from kt_images.database.selection import where
+from kt_images.errors import (
+    CommitInDoubtError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    ReadOnlyError,
+    UnavailableError,
+)
+from kt_images.models import Image, ImageChanges, NewImage, Selection
 
+# The ids are given in the order of the rows, which RETURNING alone does not promise.
 INSERT = """
-    insert into images (filename, tags) values (%(filename)s, %(tags)s::text[])
-    returning image_id, filename, tags
+    with given as materialized (
+        select nextval(pg_get_serial_sequence('images', 'image_id')) as image_id, filename, tags
+        from jsonb_to_recordset(%(rows)s) as row (filename text, tags text[])
+    ), stored as (
+        insert into images (image_id, filename, tags) overriding system value
+        select image_id, filename, tags from given
+        returning image_id, document
+    )
+    select image_id, document from stored order by image_id
 """
 
 NEXT_ID = "select nextval(pg_get_serial_sequence('images', 'image_id')) as image_id"
@@ -23,19 +39,27 @@ INSERT_WITH_ID = """
     returning image_id, filename, tags
 """
 
-SELECT = "select image_id, filename, tags from images where image_id = %(image_id)s"
+SELECT = "select image_id, document from images where image_id = any(%(ids)s)"
 
-# New tags follow the old ones; a repeated tag keeps its first place.
-UPDATE = """
+COUNT = "select count(*) as images from images where {where}"
+
+HAS_TAG = "select exists (select from images where tags @> array[%(tag)s]) as found"
+
+# An image's tags after a change. New tags follow the old ones; a repeated tag keeps its first place.
+TAGS_AFTER = """
+    coalesce(%(tags)s::text[], array(
+        select tag
+        from unnest(tags || coalesce(%(add_tags)s::text[], array[]::text[])) with ordinality as given (tag, place)
+        where tag <> all (coalesce(%(remove_tags)s::text[], array[]::text[]))
+        group by tag
+        order by min(place)
+    ))
+"""
+
+UPDATE = f"""
     update images set
         filename = coalesce(%(filename)s, filename),
-        tags = coalesce(%(tags)s::text[], array(
-            select tag
-            from unnest(tags || coalesce(%(add_tags)s::text[], '{}')) with ordinality as given (tag, place)
-            where tag <> all (coalesce(%(remove_tags)s::text[], '{}'))
-            group by tag
-            order by min(place)
-        ))
+        tags = {TAGS_AFTER}
     where image_id = %(image_id)s
     returning image_id, filename, tags
 """
@@ -52,10 +76,28 @@ RESTORE = """
 CONTINUE_AFTER = "select setval(pg_get_serial_sequence('images', 'image_id'), %(last)s)"
 
 
-async def create(db: Queryable, image: NewImage) -> Image:
-    """Store a new image; return it with its id."""
-    rows = await db.query(INSERT, image.model_dump())
-    return Image.model_validate(rows[0])
+class Document(NamedTuple):
+    """An image as it is stored for clients: its id, and the JSON that they get."""
+
+    image_id: int
+    json: str
+
+
+async def create(db: Pool, new: Sequence[NewImage]) -> list[Document]:
+    """Store new images, all or none; return them with their ids, which ascend in the order given.
+
+    Raises CommitInDoubtError when the connection broke before the answer came.
+    """
+    async with db.connection() as connection:
+        try:
+            rows = await connection.query(INSERT, {"rows": Json([image.model_dump() for image in new])})
+        except ReadOnlyError:
+            raise
+        except UnavailableError as error:
+            if connection.is_sound():
+                raise
+            raise CommitInDoubtError from error
+    return [Document(*row) for row in rows]
 
 
 async def next_id(db: Queryable) -> int:
@@ -69,9 +111,20 @@ async def create_as(db: Queryable, image_id: int, image: NewImage) -> Image:
     return Image.model_validate(rows[0])
 
 
-async def read(db: Queryable, image_id: int) -> Image:
-    """Return the image. Raises ImageNotFoundError."""
-    return _the_image(await db.query(SELECT, {"image_id": image_id}), image_id)
+async def read(db: Queryable, ids: Sequence[int]) -> list[Document | None]:
+    """Return the images with these ids, in this order; None where there is no such image."""
+    found = {row.image_id: Document(*row) for row in await db.query(SELECT, {"ids": list(ids)})}
+    return [found.get(image_id) for image_id in ids]
+
+
+async def count(db: Queryable, selection: Selection) -> int:
+    """Return how many images meet every filter."""
+    return int((await db.query(COUNT.format(where=where(selection)), selection.model_dump()))[0].images)
+
+
+async def any_has(db: Queryable, tag: str) -> bool:
+    """Return whether an image has the tag."""
+    return bool((await db.query(HAS_TAG, {"tag": tag}))[0].found)
 
 
 async def change(db: Queryable, image_id: int, changes: ImageChanges) -> Image:

@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from kt_images.database.chunk_size import ChunkSize
 from kt_images.database.cursor import FIRST_STEPS, WHOLE_LIST, Cursor
 from kt_images.database.pool import Pool
+from kt_images.database.selection import rest
 from kt_images.errors import UnavailableError
 from kt_images.models import Image, Selection
 
@@ -71,7 +72,7 @@ Render = Callable[[list[str]], bytes]
 
 
 async def chunks(pool: Pool, selection: Selection, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
-    """Yield the images of the selection, by ascending id. Close the generator with `aclosing()`.
+    """Yield the images of the selection, in its order. Close the generator with `aclosing()`.
 
     Each chunk but the last holds `pace.size` images, fewer if they are uncommonly long. An image appears at most once,
     and exactly once if it exists and matches from the start to the end. Raises UnavailableError and TooSlowError.
@@ -146,7 +147,7 @@ class _Reader:
     async def _offer(self, documents: list[str]) -> bool:
         """Put the next chunk into the queue; return whether the client takes it within the lease."""
         chunk = Chunk(self._render(documents), len(documents), Image.model_validate_json(documents[-1]).image_id)
-        self._rest = _after(chunk, self._rest)
+        self._rest = rest(self._rest, chunk.last, chunk.count)
         self._ahead.put_nowait(chunk)
         self._size.grow(len(chunk.body))
         try:
@@ -156,10 +157,3 @@ class _Reader:
             self._fraction = FIRST_STEPS
             return False
         return True
-
-
-def _after(chunk: Chunk, selection: Selection) -> Selection:
-    """Return what is left of the selection after the chunk."""
-    # PostgreSQL plans for a limit's rows, however many, instead of the cursor's first steps: no limit must stay none.
-    limit = None if selection.limit is None else selection.limit - chunk.count
-    return selection.model_copy(update={"after": chunk.last, "limit": limit})

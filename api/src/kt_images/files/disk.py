@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
-from kt_images.files import threads
+from kt_images.files import cached, threads
 from kt_images.files.failures import EXHAUSTED, translate
 from kt_images.files.incoming import Incoming
 from kt_images.files.store import Listed, Received
@@ -40,6 +40,11 @@ class DiskContent:
     def fileno(self) -> int:
         """Return the descriptor, for sendfile."""
         return self._file.fileno()
+
+    async def fetch(self, part: range) -> None:
+        """Read the part away from the event loop, unless the kernel has it."""
+        if not cached.has(self.fileno(), part):
+            await threads.read(os.pread, self.fileno(), len(part), part.start)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(self._part.start, self._part.stop, PIECE):
@@ -84,6 +89,9 @@ class Disk:
     async def keep(self, received: Received, key: str, content_type: str) -> None:  # noqa: ARG002 (a disk keeps bytes)
         until = time.monotonic() + threads.WRITE_SECONDS
         await threads.write(self._keep, received.path, self._objects / key, until)
+
+    def at_hand(self, key: str, most: int) -> bytes | None:
+        return cached.read(self._objects / key, most)
 
     @contextlib.asynccontextmanager
     async def content(self, key: str, size: int | None = None, part: range | None = None) -> AsyncIterator[DiskContent]:

@@ -37,6 +37,9 @@ class Content(Protocol):
     def fileno(self) -> int | None:
         """Return the descriptor of the whole object as a local file, for sendfile; None if there is no such file."""
 
+    async def fetch(self, part: range) -> None:
+        """Bring a part of that file into the kernel's memory, where sendfile finds it without waiting for the disk."""
+
 
 class InMemory:
     """Bytes that are here already."""
@@ -49,6 +52,9 @@ class InMemory:
 
     def fileno(self) -> None:
         """Return None: the kernel cannot send them by itself."""
+
+    async def fetch(self, part: range) -> None:
+        """Do nothing."""
 
 
 class Store(Protocol):
@@ -74,6 +80,9 @@ class Store(Protocol):
 
     async def keep(self, received: Received, key: str, content_type: str) -> None:
         """Store the received file under the key, replacing an object there; durable on return. Raises DiskFullError."""
+
+    def at_hand(self, key: str, most: int) -> bytes | None:
+        """Return the object's bytes if it takes no waiting to get them, and they are no more than `most`; else None."""
 
     def content(
         self, key: str, size: int | None = None, part: range | None = None

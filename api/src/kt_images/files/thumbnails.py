@@ -21,6 +21,9 @@ logger = sparing_logger(__name__)
 
 CONTENT_TYPE = "image/webp"
 
+# Larger thumbnails, which are rare, are always read by a thread.
+SMALL = 2**18
+
 
 class Thumbnails:
     """The thumbnails of a store, each made once however many ask for it at the same time."""
@@ -36,6 +39,8 @@ class Thumbnails:
         Raises DamagedStoreError, UnavailableError, and TooLargeError when the settings have become stricter.
         """
         key = thumbnail_key(original.object_key, width)
+        if at_hand := self._store.at_hand(key, SMALL):
+            return at_hand
         try:
             async with self._store.content(key) as content:
                 return await read_all(content)

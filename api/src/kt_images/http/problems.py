@@ -19,6 +19,8 @@ STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.StalledError, HTTPStatus.REQUEST_TIMEOUT),
     (errors.DuplicateError, HTTPStatus.CONFLICT),
     (errors.TooManyAttachmentsError, HTTPStatus.CONFLICT),
+    (errors.OtherNumberError, HTTPStatus.CONFLICT),
+    (errors.TagExistsError, HTTPStatus.CONFLICT),
     (errors.PreconditionFailedError, HTTPStatus.PRECONDITION_FAILED),
     (errors.UnsatisfiableRangeError, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     (errors.DamagedStoreError, HTTPStatus.INTERNAL_SERVER_ERROR),

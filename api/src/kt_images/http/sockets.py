@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -11,10 +12,8 @@ from kt_images.errors import DamagedStoreError
 # A larger one would only fill with bytes that a slow client is not ready for.
 SEND_BUFFER = 64 * 1024
 
-# Bytes of a file to send at once: sendfile may wait for the disk, and the event loop waits with it.
+# Bytes of a file to send at once.
 AT_ONCE = 2**20
-# Seconds between two looks at whether the head of an answer is sent.
-MOMENT = 0.001
 
 
 def keep_little_ready(request: web.Request) -> None:
@@ -36,34 +35,42 @@ def _set_option(request: web.Request, level: int, option: int, value: int) -> No
         connection.setsockopt(level, option, value)
 
 
-async def send_file(request: web.Request, file: int, part: range) -> None:
+async def send_file(request: web.Request, file: int, part: range, fetch: Callable[[range], Awaitable[None]]) -> None:
     """Send a part of the file, open under this descriptor, as the body of an answer whose head is already written.
 
-    It uses sendfile(2), which uvloop lacks, on a duplicate of the socket's descriptor, as the loop lets nobody else
-    wait for the original. Raises ConnectionError when the client leaves, DamagedStoreError when the file is truncated.
+    `fetch` is asked before each piece to make it ready. It uses sendfile(2), which uvloop lacks, on a duplicate of the
+    socket's descriptor, as the loop lets nobody else wait for the original. Raises ConnectionError when the client
+    leaves, DamagedStoreError when the file is truncated.
     """
     transport = await _transport_after_head(request)
     target = os.dup(transport.get_extra_info("socket").fileno())
     try:
-        await _sendfile(target, file, part)
+        for start in range(part.start, part.stop, AT_ONCE):
+            piece = part[start - part.start : start - part.start + AT_ONCE]
+            await fetch(piece)
+            await _sendfile(target, file, piece)
     finally:
         os.close(target)
 
 
 async def _transport_after_head(request: web.Request) -> asyncio.Transport:
+    """Return the transport once it has nothing to send any more."""
     transport = request.transport
-    while transport and not transport.is_closing() and transport.get_write_buffer_size():  # noqa: ASYNC110 (no event)
-        await asyncio.sleep(MOMENT)
     if not transport or transport.is_closing():
         raise ConnectionResetError
+    transport.set_write_buffer_limits(0)  # what is above the limit is waited for: all of it
+    await request.writer.drain()
+    if transport.is_closing():
+        raise ConnectionResetError
+    transport.set_write_buffer_limits()
     return transport
 
 
-async def _sendfile(target: int, source: int, part: range) -> None:
-    start = part.start
-    while start < part.stop:
+async def _sendfile(target: int, source: int, piece: range) -> None:
+    start = piece.start
+    while start < piece.stop:
         try:
-            sent = os.sendfile(target, source, start, min(AT_ONCE, part.stop - start))
+            sent = os.sendfile(target, source, start, piece.stop - start)
         except BlockingIOError:
             await _writable(target)
         else:

@@ -10,12 +10,15 @@ from kt_images.files.decoders import Decoders
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.uploads import Uploads
+from kt_images.views.sending import Room
 
 SETTINGS = web.AppKey("settings", Settings)
 DATABASE = web.AppKey("database", Database)
 STREAMS = web.AppKey("streams", asyncio.Semaphore)
+MANY = web.AppKey("many", asyncio.Semaphore)
 DECODERS = web.AppKey("decoders", Decoders)
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)
 # Not `Store`: a key's type must be a class.
 STORE: web.AppKey[Store] = web.AppKey("store")
+ROOM = web.AppKey("room", Room)
 UPLOADS = web.AppKey("uploads", Uploads)

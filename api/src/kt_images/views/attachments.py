@@ -8,7 +8,7 @@ from aiohttp_pydantic.oas.typing import r200, r204, r302, r404, r408, r409, r413
 from pydantic import Field
 from yarl import URL
 
-from kt_images.database import attachments, images
+from kt_images.database import attachments
 from kt_images.fields import Filename, ImageId, Sha256
 from kt_images.http.forms import Form
 from kt_images.models import Attachment, Error, FoundAttachment, FoundAttachments, ImageAttachment, ImageAttachments
@@ -34,7 +34,7 @@ class AttachmentsView(View):
         """
         stored = await attachments.read_all(self.db, image_id)
         if not stored:
-            await images.read(self.db, image_id)
+            await self.shared.read_image(image_id)
         return json_answer(ImageAttachments([ImageAttachment(**_shown(one)) for one in stored]))
 
     head = get
@@ -52,7 +52,7 @@ class AttachmentView(View):
         Status Codes:
             302: The header Location has the URL of the bytes.
         """
-        await attachments.read(self.db, image_id, filename)
+        await self.shared.read_attachment(image_id, filename)
         raise web.HTTPFound(URL(_media_url(image_id, filename), encoded=True))
 
     head = get
@@ -117,7 +117,8 @@ class FoundAttachmentsView(View):
 
 
 def _shown(attachment: Attachment) -> dict[str, Any]:
-    return attachment.model_dump() | {"url": _media_url(attachment.image_id, attachment.filename)}
+    url = f"{_media_url(attachment.image_id, attachment.filename)}?sha256={attachment.sha256}"
+    return attachment.model_dump() | {"url": url}
 
 
 def _media_url(image_id: int, filename: str) -> str:

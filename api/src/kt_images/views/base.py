@@ -5,7 +5,7 @@ import functools
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 from urllib.parse import unquote_to_bytes
 
 import pydantic
@@ -17,11 +17,14 @@ from pydantic import BaseModel
 from kt_images.base_settings import Settings
 from kt_images.database.database import Pools
 from kt_images.database.pool import Pool
+from kt_images.database.shared import Shared
 from kt_images.errors import InvalidRequestError, StalledError, UnsupportedMediaTypeError
 from kt_images.files.store import Store
 from kt_images.http.validation import ValidationFailedError, detail
 from kt_images.uploads import Uploads
 from kt_images.views import app_keys
+
+Body = TypeVar("Body", bound=BaseModel)
 
 JSON = "application/json"
 METHODS = ("get", "head", "post", "patch", "delete")
@@ -70,6 +73,11 @@ class View(PydanticView):
         return self.request.app[app_keys.DATABASE].primary.statements
 
     @property
+    def shared(self) -> Shared:
+        """The primary, for statements that requests share."""
+        return self.request.app[app_keys.DATABASE].primary.shared
+
+    @property
     def reader(self) -> Pools:
         """Where images and lists are read: the replicas, or the primary for a client that asks for the newest state."""
         asks_for_newest = "no-cache" in self.request.headers.get(hdrs.CACHE_CONTROL, "").lower()
@@ -108,6 +116,22 @@ class View(PydanticView):
                 await self.request.read()
         except TimeoutError:
             raise StalledError from None
+
+    async def optional_body(self, model: type[Body]) -> Body:
+        """Return the JSON body, or the model without values if there is no body. Raises as a call with a body does."""
+        if not self.request.body_exists:
+            return model()
+        if self.request.content_type != JSON:
+            raise UnsupportedMediaTypeError
+        await self._receive()
+        try:
+            content = await self.request.json()
+        except UNREADABLE as error:
+            raise InvalidRequestError(_complaint(error)) from error
+        try:
+            return model.model_validate(content)
+        except pydantic.ValidationError as error:
+            raise ValidationFailedError.of(error, "body") from None
 
     def _refuse_bad_query(self, known: list[str]) -> None:
         try:
@@ -153,4 +177,9 @@ def _marking_entry(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
 
 def json_answer(model: BaseModel, status: int = 200, **headers: str) -> web.Response:
     """Return the model as JSON."""
-    return web.Response(status=status, text=model.model_dump_json(), content_type=JSON, headers=headers)
+    return text_answer(model.model_dump_json(), status, **headers)
+
+
+def text_answer(text: str, status: int = 200, **headers: str) -> web.Response:
+    """Return a text that is JSON already."""
+    return web.Response(status=status, text=text, content_type=JSON, headers=headers)

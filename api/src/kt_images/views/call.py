@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 # A body or an answer, by its media type, as OpenAPI writes it.
@@ -16,6 +18,11 @@ NDJSON: Content = {
         "schema": {"type": "string", "description": "An image on each line, then the totals on the last line."}
     }
 }
+OUTCOMES: Content = {
+    "application/x-ndjson": {
+        "schema": {"type": "string", "description": "A line after each thousand images, then the outcome."}
+    }
+}
 
 FILE = {"image": {"type": "string", "format": "binary", "minLength": 1, "description": "The file."}}
 
@@ -25,12 +32,14 @@ class Call:
     """What the document and the guards of a call need to know of it.
 
     `name` is the operationId, which generators of clients make the name of a method. `form` has the fields of a call
-    that takes multipart/form-data; the first is required. `examples` are JSON bodies by what they do. `answers` has the
+    that takes multipart/form-data; the first is required. `body` is the model of a JSON body that may be left
+    out. `examples` are JSON bodies by what they do. `answers` has the
     content of those statuses that have other media types than application/json.
     """
 
     name: str
     form: Mapping[str, Any] = field(default_factory=dict)
+    body: type[BaseModel] | None = None
     examples: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[int, Content] = field(default_factory=dict)
 

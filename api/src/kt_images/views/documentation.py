@@ -103,6 +103,9 @@ def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str,
         body["content"][JSON]["examples"] = {name: {"value": value} for name, value in call.examples.items()}
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
+    elif call.body:
+        errors = ALWAYS | WITH_JSON_BODY
+        operation["requestBody"] = {"content": {JSON: {"schema": call.body.model_json_schema()}}, "required": False}
     operation["responses"] = _responses(generated["responses"], errors, call)
     return operation
 

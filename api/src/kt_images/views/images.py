@@ -1,19 +1,32 @@
-"""/images and /images/{image_id}: create, list, read, change and delete images."""
+"""/images, /images/count and /images/{image_id}: create, list, count, read, change and delete images."""
 
 from contextlib import aclosing
 
 from aiohttp import web
-from aiohttp_pydantic.oas.typing import r200, r201, r204, r404
+from aiohttp_pydantic.oas.typing import r200, r201, r204, r404, r409
 
-from kt_images.database import images
+from kt_images.database import bulk, images
 from kt_images.database.stream import Pace, chunks
 from kt_images.errors import UnavailableError
 from kt_images.fields import ImageId
-from kt_images.models import Error, Image, ImageChanges, ImageList, NewImage
+from kt_images.models import (
+    DryRun,
+    Error,
+    Image,
+    ImageChanges,
+    ImageCount,
+    ImageList,
+    ManyChanges,
+    NewImage,
+    Outcome,
+    TheseImages,
+)
 from kt_images.views import app_keys
-from kt_images.views.base import View, json_answer
-from kt_images.views.call import NDJSON, call
-from kt_images.views.filters import ListParameters
+from kt_images.views import bulk as many
+from kt_images.views.base import View, json_answer, text_answer
+from kt_images.views.bulk import ManyParameters
+from kt_images.views.call import NDJSON, OUTCOMES, call
+from kt_images.views.filters import Filters, ListParameters
 from kt_images.views.listing import format_for, send
 
 
@@ -24,7 +37,7 @@ class ImagesView(View):
 
     @call("list_images", answers={200: NDJSON})
     async def get(self, wanted: ListParameters) -> r200[ImageList]:
-        """List images by ascending image_id, as a stream.
+        """List images by image_id, as a stream.
 
         An image is listed if it meets every filter. The list ends with its totals, which are sent only after every
         image: a list without them is incomplete. With `Accept: application/x-ndjson` each image is on a line of its
@@ -38,7 +51,10 @@ class ImagesView(View):
         pool, streams = self.reader.streams, self.request.app[app_keys.STREAMS]
         if streams.locked():
             raise UnavailableError("Too many lists are being sent; please try again")
-        async with streams, aclosing(chunks(pool, wanted.selection(wanted.limit), written.chunk, pace)) as stream:
+        async with (
+            streams,
+            aclosing(chunks(pool, wanted.selection(), written.chunk, pace)) as stream,
+        ):
             return await send(self.request, stream, written, settings.send_timeout)
 
     head = get
@@ -59,8 +75,63 @@ class ImagesView(View):
         Status Codes:
             201: The image with its image_id; the header Location has its URL.
         """
-        created = await images.create(self.db, image)
-        return json_answer(created, status=201, Location=f"/images/{created.image_id}")
+        created = await self.shared.create_image(image)
+        return text_answer(created.json, status=201, Location=f"/images/{created.image_id}")
+
+    @call(
+        "change_images",
+        answers={200: OUTCOMES},
+        examples={
+            "Add and remove tags": {"add_tags": ["beach"], "remove_tags": ["todo"]},
+            "Of these images": {"image_ids": [19, 20], "add_tags": ["beach"]},
+        },
+    )
+    async def patch(self, parameters: ManyParameters, changes: ManyChanges) -> r200[Outcome | DryRun] | r409[Error]:
+        """Change the tags of many images.
+
+        They are changed a thousand at a time; if it breaks off, the same call again finishes the work. With `Accept:
+        application/x-ndjson` there is a line after each thousand.
+
+        Status Codes:
+            200: What was done, once all of it is; with dry_run, what would be.
+            409: Another number of images match than `expected`.
+        """
+        change = bulk.retagging(changes.add_tags or [], changes.remove_tags or [])
+        return await self._change(parameters, changes, change)
+
+    @call("delete_images", body=TheseImages, answers={200: OUTCOMES})
+    async def delete(self, parameters: ManyParameters) -> r200[Outcome | DryRun] | r409[Error]:
+        """Delete many images and their attachments.
+
+        They are deleted a thousand at a time; if it breaks off, the same call again finishes the work. The body is
+        needed for ids only. With `Accept: application/x-ndjson` there is a line after each thousand.
+
+        Status Codes:
+            200: What was done, once all of it is; with dry_run, what would be.
+            409: Another number of images match than `expected`.
+        """
+        return await self._change(parameters, await self.optional_body(TheseImages), bulk.DELETING)
+
+    async def _change(self, wanted: ManyParameters, these: TheseImages, change: bulk.Change) -> web.StreamResponse:
+        selection = wanted.of(these.image_ids)
+        return await many.run(self, selection, change, dry_run=wanted.dry_run is not None, expected=wanted.expected)
+
+
+class ImageCountView(View):
+    """How many images there are."""
+
+    group = "Images"
+
+    @call("count_images")
+    async def get(self, filters: Filters) -> r200[ImageCount]:
+        """Count the images that meet every filter.
+
+        Status Codes:
+            200: Their number.
+        """
+        return json_answer(ImageCount(totalImages=await images.count(self.reader.statements, filters.selection())))
+
+    head = get
 
 
 class ImageView(View):
@@ -75,7 +146,7 @@ class ImageView(View):
         Status Codes:
             200: The image.
         """
-        return json_answer(await images.read(self.reader.statements, image_id))
+        return text_answer((await self.reader.shared.read_image(image_id)).json)
 
     head = get
 

@@ -1,29 +1,27 @@
 """/media/{image_id}/{filename}: the bytes of an attachment."""
 
-from contextlib import AbstractAsyncContextManager, nullcontext
+import hashlib
 from dataclasses import dataclass
-from hashlib import sha256
-from http import HTTPMethod, HTTPStatus
+from http import HTTPMethod
 from typing import Annotated, Union
 
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r413, r416
 from pydantic import Field
 
-from kt_images.database import attachments
-from kt_images.errors import DamagedStoreError
-from kt_images.fields import ImageId, Omittable
+from kt_images.errors import DamagedStoreError, ReplacedError
+from kt_images.fields import ImageId, Omittable, Sha256
 from kt_images.files import thumbnails
-from kt_images.files.store import Content, InMemory
 from kt_images.http import digests
 from kt_images.http.conditions import client_has, wanted_part
-from kt_images.http.sockets import break_when_stalled, send_file
+from kt_images.http.sockets import break_when_stalled
 from kt_images.http.validation import ValidationFailedError, detail
 from kt_images.models import Attachment, Error
 from kt_images.views import app_keys
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
 from kt_images.views.call import PICTURE, call
+from kt_images.views.sending import Delivery, Room
 
 Width = Annotated[
     Omittable[Annotated[str, Field(json_schema_extra={"type": "integer"})]],
@@ -33,15 +31,31 @@ Width = Annotated[
     ),
 ]
 
+Version = Annotated[
+    Omittable[Sha256],
+    Field(
+        description="Download the attachment only if it has these bytes: such an answer never changes, and caches need "
+        "not ask again."
+    ),
+]
+
+UNCHANGING = "public, max-age=31536000, immutable"
+# Another file may take this one's place: a cache has to ask each time, and usually gets a 304.
+CHANGING = "no-cache"
+
+# Bytes of a file that is read at once, where it is in the kernel's memory, and sent together with the answer's head.
+SMALL = 2**20
+
 
 @dataclass(frozen=True)
 class Representation:
-    """What to send: an object of the store, by its key, or a thumbnail's bytes."""
+    """What to send: the object of the store with this `key`, or the bytes of a thumbnail."""
 
     content_type: str
     size: int
     sha256: str
-    source: str | bytes
+    key: str = ""
+    small: bytes | None = None
 
 
 class MediaView(View):
@@ -51,7 +65,7 @@ class MediaView(View):
 
     @call("download_attachment", answers={200: PICTURE, 206: PICTURE})
     async def get(
-        self, image_id: ImageId, filename: AttachmentName, /, width: Width = None
+        self, image_id: ImageId, filename: AttachmentName, /, width: Width = None, sha256: Version = None
     ) -> Union[r200, r206, r304, r404[Error], r412[Error], r413[Error], r416[Error]]:
         """Download an attachment or a thumbnail of it.
 
@@ -65,16 +79,16 @@ class MediaView(View):
             413: Making the thumbnail takes more memory than the settings allow.
             416: The range starts beyond the end of the file.
         """
-        widest = self._allowed(width)
-        attachment = await attachments.read(self.db, image_id, filename)
+        wanted = self._allowed(width), sha256
+        attachment = await self.shared.read_attachment(image_id, filename)
         try:
-            return await self._answer(attachment, widest)
+            return await self._answer(attachment, *wanted)
         except DamagedStoreError:
-            latest = await attachments.read(self.db, image_id, filename)
+            latest = await self.shared.read_attachment(image_id, filename)
             if latest.object_key == attachment.object_key:
                 await self.store.check()  # an unreachable store is not a damaged one
                 raise
-            return await self._answer(latest, widest)  # it was replaced after the first look
+            return await self._answer(latest, *wanted)  # it was replaced after the first look
 
     head = get
 
@@ -86,54 +100,46 @@ class MediaView(View):
             )
         return allowed[width] if width else None
 
-    async def _answer(self, attachment: Attachment, widest: int | None) -> web.StreamResponse:
+    async def _answer(self, attachment: Attachment, widest: int | None, version: str | None) -> web.StreamResponse:
+        if version not in {None, attachment.sha256}:
+            raise ReplacedError
         content = await self._content(attachment, widest)
-        # Another file may replace this one: a cache has to ask each time, and usually gets a 304.
         headers = {
             "ETag": f'"{content.sha256}"',
             "Repr-Digest": digests.header(content.sha256),
-            "Cache-Control": "no-cache",
+            "Cache-Control": UNCHANGING if version else CHANGING,
         }
         if client_has(self.request, content.sha256):
             return web.Response(status=304, headers=headers)
         headers |= {"Content-Type": content.content_type, "Accept-Ranges": "bytes"}
-        if self.settings.accel_location and isinstance(content.source, str):
+        if self.settings.accel_location and content.key:
             # The proxy in front sends the bytes, and handles ranges.
-            return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.source})
-        part = wanted_part(self.request, content.sha256, content.size)
-        async with self._open(content, part) as body:
-            break_when_stalled(self.request, self.settings.send_timeout)
-            return await _send(self.request, body, content.size, part, headers)
+            return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.key})
+        delivery = Delivery(
+            self.request, headers, content.size, wanted_part(self.request, content.sha256, content.size)
+        )
+        break_when_stalled(self.request, self.settings.send_timeout)
+        if (at_hand := self._at_hand(content)) is not None:
+            return await delivery.send_bytes(at_hand, self.room)
+        async with self.store.content(content.key, content.size, delivery.part) as opened:
+            return await delivery.send_content(opened)
 
     async def _content(self, attachment: Attachment, widest: int | None) -> Representation:
         if widest is None or attachment.width <= widest:
             return Representation(attachment.content_type, attachment.size, attachment.sha256, attachment.object_key)
         small = await self.request.app[app_keys.THUMBNAILS].get(attachment, widest)
-        return Representation(thumbnails.CONTENT_TYPE, len(small), sha256(small).hexdigest(), small)
+        digest = hashlib.sha256(small).hexdigest()
+        return Representation(thumbnails.CONTENT_TYPE, len(small), digest, small=small)
 
-    def _open(self, content: Representation, part: range | None) -> AbstractAsyncContextManager[Content]:
-        if isinstance(content.source, bytes):
-            return nullcontext(InMemory(content.source[part.start : part.stop] if part else content.source))
-        return self.store.content(content.source, content.size, part)
+    def _at_hand(self, content: Representation) -> bytes | None:
+        """Return the bytes if they are in memory, or come there without waiting and do not crowd it."""
+        if content.small is not None:
+            return content.small
+        if content.size > min(SMALL, self.room.free) or self.request.method == HTTPMethod.HEAD:
+            return None
+        found = self.store.at_hand(content.key, content.size)
+        return found if found and len(found) == content.size else None
 
-
-async def _send(
-    request: web.Request, body: Content, size: int, part: range | None, headers: dict[str, str]
-) -> web.StreamResponse:
-    """Send the body, which is all of `size` bytes or a part of them."""
-    response = web.StreamResponse(headers=headers)
-    if part:
-        response.set_status(HTTPStatus.PARTIAL_CONTENT)
-        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-    sent = part or range(size)
-    response.content_length = len(sent)
-    await response.prepare(request)
-    if request.method == HTTPMethod.HEAD:
-        return response
-    descriptor = body.fileno()
-    if descriptor is not None and not request.secure:  # with TLS, aiohttp has to encrypt the bytes
-        await send_file(request, descriptor, sent)
-        return response
-    async for received in body:
-        await response.write(received)
-    return response
+    @property
+    def room(self) -> Room:
+        return self.request.app[app_keys.ROOM]
