@@ -44,6 +44,8 @@ PAGES = {
     "/oas/swagger-ui.css": pages.file("swagger-ui.css", "text/css"),
 }
 
+# At once; each holds some megabytes.
+MOST_IMPORTS = 8
 # At once; each takes a connection for a while, again and again.
 MOST_CHANGES_OF_MANY = 4
 # For small files on their way to slow clients.
@@ -58,6 +60,7 @@ def create_app(settings: Settings) -> web.Application:
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
     app[app_keys.ROOM] = Room(ROOM_BYTES)
+    app[app_keys.IMPORTS] = asyncio.Semaphore(MOST_IMPORTS)
     app[app_keys.MANY] = asyncio.Semaphore(MOST_CHANGES_OF_MANY)
     app[app_keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     for path, view in VIEWS.items():

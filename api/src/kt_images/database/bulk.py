@@ -1,16 +1,16 @@
 """Changes of many images, in parts: each a transaction of its own, so that nobody waits longer than for one part.
 
 Images are locked in the order of their ids: two changes of the same images wait for each other, and never for ever. A
-part ends with what it did, and the next begins after its last image. When the session is lost during COMMIT, PostgreSQL
-is asked what became of the transaction, so that what is counted is what was done.
+part ends with what it did, and the next begins after its last image. What is counted is what was done, also when a
+session is lost.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kt_images.database import certain
 from kt_images.database.images import TAGS_AFTER
 from kt_images.database.pool import Pool
 from kt_images.database.selection import where
@@ -20,7 +20,6 @@ from kt_images.models import Image, Selection
 
 # Images of a part at most.
 MOST = 1000
-PAUSE = 0.1  # seconds between two attempts
 
 # Ids that images get from now on are not part of it: it ends, however many are stored meanwhile.
 EXTENT = "select count(*) as images, coalesce(max(image_id), 0) as last from images where {where}"
@@ -56,9 +55,6 @@ DELETE = """
         (select count(*) from deleted) as changed,
         '{{}}'::bigint[] as failed
 """
-
-OWN_TRANSACTION = "select pg_current_xact_id()::text as id"
-WAS_COMMITTED = "select pg_xact_status(%(id)s::xid8) as status"
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ async def parts(
         except UnavailableError:
             if limit is None or loop.time() > limit:
                 raise
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(certain.PAUSE)
             continue
         limit = loop.time() + patience
         if row.images:
@@ -139,29 +135,6 @@ async def parts(
 
 async def _part(pool: Pool, selection: Selection, change: Change, size: int, patience: float) -> Any:
     parameters = {**selection.model_dump(), **change.parameters, "size": size}
-    async with pool.connection() as connection:
-        try:
-            async with connection.transaction():
-                (own,) = await connection.query(OWN_TRANSACTION)
-                (row,) = await connection.query(change.sql.format(where=where(selection)), parameters)
-        except CommitInDoubtError:
-            pass
-        else:
-            return row
-    if await _was_committed(pool, own.id, patience):
-        return row
-    raise UnavailableError
-
-
-async def _was_committed(pool: Pool, transaction_id: str, patience: float) -> bool:
-    """Return what became of a transaction whose COMMIT was not answered. Raises CommitInDoubtError if nobody tells."""
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                with contextlib.suppress(UnavailableError, TooSlowError):
-                    (seen,) = await pool.query(WAS_COMMITTED, {"id": transaction_id})
-                    if seen.status != "in progress":
-                        return bool(seen.status == "committed")
-                await asyncio.sleep(PAUSE)
-    except TimeoutError:
-        raise CommitInDoubtError from None
+    sql = change.sql.format(where=where(selection))
+    (row,) = await certain.transaction(pool, lambda connection: connection.query(sql, parameters), patience)
+    return row

@@ -31,6 +31,11 @@ INSERT = """
     select image_id, document from stored order by image_id
 """
 
+INSERT_ONLY = """
+    insert into images (filename, tags)
+    select filename, tags from jsonb_to_recordset(%(rows)s) as row (filename text, tags text[])
+"""
+
 NEXT_ID = "select nextval(pg_get_serial_sequence('images', 'image_id')) as image_id"
 
 INSERT_WITH_ID = """
@@ -90,14 +95,13 @@ async def create(db: Pool, new: Sequence[NewImage]) -> list[Document]:
     """
     async with db.connection() as connection:
         try:
-            rows = await connection.query(INSERT, {"rows": Json([image.model_dump() for image in new])})
+            return await store(connection, new, answer=True)
         except ReadOnlyError:
             raise
         except UnavailableError as error:
             if connection.is_sound():
                 raise
             raise CommitInDoubtError from error
-    return [Document(*row) for row in rows]
 
 
 async def next_id(db: Queryable) -> int:
@@ -109,6 +113,12 @@ async def create_as(db: Queryable, image_id: int, image: NewImage) -> Image:
     """Store a new image under an id from `next_id()`."""
     rows = await db.query(INSERT_WITH_ID, {"image_id": image_id, **image.model_dump()})
     return Image.model_validate(rows[0])
+
+
+async def store(connection: Connection, new: Sequence[NewImage], *, answer: bool) -> list[Document]:
+    """Store new images, whose ids ascend in the order given; return them if an `answer` is wanted."""
+    rows = await connection.query(INSERT if answer else INSERT_ONLY, {"rows": _rows(new)})
+    return [Document(*row) for row in rows]
 
 
 async def read(db: Queryable, ids: Sequence[int]) -> list[Document | None]:
@@ -163,6 +173,10 @@ async def continue_after(connection: Connection, last: int) -> None:
     """Give new images ids above `last`."""
     if last:
         await connection.query(CONTINUE_AFTER, {"last": last})
+
+
+def _rows(new: Sequence[NewImage]) -> Json:
+    return Json([{"filename": image.filename, "tags": image.tags} for image in new])
 
 
 def _the_image(rows: list[Any], image_id: int) -> Image:

@@ -15,6 +15,7 @@ from kt_images.views.sending import Room
 SETTINGS = web.AppKey("settings", Settings)
 DATABASE = web.AppKey("database", Database)
 STREAMS = web.AppKey("streams", asyncio.Semaphore)
+IMPORTS = web.AppKey("imports", asyncio.Semaphore)
 MANY = web.AppKey("many", asyncio.Semaphore)
 DECODERS = web.AppKey("decoders", Decoders)
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)

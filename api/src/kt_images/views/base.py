@@ -4,7 +4,7 @@ import asyncio
 import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar, get_type_hints
 from urllib.parse import unquote_to_bytes
 
@@ -133,7 +133,7 @@ class View(PydanticView):
         except pydantic.ValidationError as error:
             raise ValidationFailedError.of(error, "body") from None
 
-    def _refuse_bad_query(self, known: list[str]) -> None:
+    def _refuse_bad_query(self, known: Sequence[str]) -> None:
         try:
             if "%" in self.request.raw_path:
                 unquote_to_bytes(self.request.raw_path).decode()

@@ -33,13 +33,16 @@ class Call:
 
     `name` is the operationId, which generators of clients make the name of a method. `form` has the fields of a call
     that takes multipart/form-data; the first is required. `body` is the model of a JSON body that may be left
-    out. `examples` are JSON bodies by what they do. `answers` has the
+    out. `bodies` are bodies of other media types, and `parameters` those
+    of the query string that belong to them. `examples` are JSON bodies by what they do. `answers` has the
     content of those statuses that have other media types than application/json.
     """
 
     name: str
     form: Mapping[str, Any] = field(default_factory=dict)
     body: type[BaseModel] | None = None
+    bodies: Content = field(default_factory=dict)
+    parameters: type[BaseModel] | None = None
     examples: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[int, Content] = field(default_factory=dict)
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from aiohttp_pydantic.oas import pydantic_schema_to_oas, view
 from aiohttp_pydantic.oas.struct import OpenApiSpec3
+from pydantic import BaseModel
 
 from kt_images.http import problems
 from kt_images.views.base import JSON, METHODS, View
@@ -101,6 +102,9 @@ def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str,
     elif body := operation.get("requestBody"):
         errors = ALWAYS | WITH_JSON_BODY
         body["content"][JSON]["examples"] = {name: {"value": value} for name, value in call.examples.items()}
+        body["content"] |= call.bodies
+    if call.parameters:
+        operation["parameters"] = [*operation.get("parameters", []), *_parameters(call.parameters)]
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
     elif call.body:
@@ -108,6 +112,20 @@ def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str,
         operation["requestBody"] = {"content": {JSON: {"schema": call.body.model_json_schema()}}, "required": False}
     operation["responses"] = _responses(generated["responses"], errors, call)
     return operation
+
+
+def _parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema()
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": one.pop("description"),
+            "schema": {"type": "string", "enum": schema["$defs"][one["$ref"].rpartition("/")[2]]["enum"]},
+        }
+        for name, one in schema["properties"].items()
+    ]
 
 
 def _form(fields: Mapping[str, Any]) -> dict[str, Any]:

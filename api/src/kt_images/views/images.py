@@ -1,6 +1,7 @@
 """/images, /images/count and /images/{image_id}: create, list, count, read, change and delete images."""
 
 from contextlib import aclosing
+from http import HTTPMethod
 
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r201, r204, r404, r409
@@ -21,7 +22,7 @@ from kt_images.models import (
     Outcome,
     TheseImages,
 )
-from kt_images.views import app_keys
+from kt_images.views import app_keys, importing
 from kt_images.views import bulk as many
 from kt_images.views.base import View, json_answer, text_answer
 from kt_images.views.bulk import ManyParameters
@@ -59,20 +60,33 @@ class ImagesView(View):
 
     head = get
 
+    async def _iter(self) -> web.StreamResponse:
+        if self.request.method == HTTPMethod.POST and self.request.content_type == importing.MEDIA_TYPE:
+            self._refuse_bad_query(importing.PARAMETERS)
+            return await importing.run(self, self.request.query)
+        return await super()._iter()
+
     @call(
         "create_image",
+        bodies=importing.BODY,
+        answers={200: importing.ANSWER},
+        parameters=importing.ImportParameters,
         examples={
             "With tags": {"filename": "example.jpg", "tags": ["example_1", "jpeg", "canon"]},
             "Without tags": {"filename": "example.jpg"},
         },
     )
-    async def post(self, image: NewImage) -> r201[Image]:
-        """Create an image from its filename and tags.
+    async def post(self, image: NewImage) -> r200 | r201[Image]:
+        """Create an image from its filename and tags, or many.
+
+        With `Content-Type: application/x-ndjson` each line is the JSON of an image to create, and all of them are
+        stored, a thousand at a time and in their order, however many there are.
 
         Files are stored as its attachments, in calls of their own. To create an image from a file in one call, use
         `POST /images/upload`.
 
         Status Codes:
+            200: The progress of an import, and its totals: an import without them is incomplete.
             201: The image with its image_id; the header Location has its URL.
         """
         created = await self.shared.create_image(image)
