@@ -225,6 +225,8 @@ async def test_lost_sessions_neither_lose_nor_repeat_a_line(client, pool):
         for start in range(0, len(names), 500):
             yield lines(*({"filename": name} for name in names[start : start + 500]))
             if start == 5000:
+                while not await pool.query("select image_id from images limit 1"):
+                    await asyncio.sleep(0.01)  # before the first batch, the client learns of it at once
                 killing = asyncio.create_task(kill())
 
     try:
