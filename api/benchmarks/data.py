@@ -7,12 +7,14 @@ their numbers say; `SELDOM_MET` are two that do not, to see what becomes of a pl
 
 import hashlib
 import itertools
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,22 @@ def forget_after(dsn: str, images: int) -> None:
         _query(connection, f"delete from images where image_id > {images}")
         _query(connection, "vacuum images")
         _query(connection, "checkpoint")
+
+
+def execute(dsn: str, sql: str) -> None:
+    """Run a statement."""
+    with closing(_connect(dsn)) as connection:
+        _query(connection, sql)
+
+
+def write(rows: Path, lines: Path, images: int) -> None:
+    """Write so many images twice: as COPY reads them, and as lines of JSON."""
+    with rows.open("wb") as for_copy, lines.open("w") as for_import:
+        for block in _blocks(images):
+            for_copy.write(block)
+            for row in block.decode().splitlines():
+                filename, tags = row.split("\t")
+                for_import.write(json.dumps({"filename": filename, "tags": tags.strip("{}").split(",")}) + "\n")
 
 
 def postgresql_version(server: str) -> str:

@@ -42,6 +42,8 @@ def _filename(text: str) -> str:
 
 def _tag(text: str) -> str:
     text = text.strip()
+    if text.isascii() and text.isprintable() and 1 <= len(text) <= MAX_TAG_LENGTH:
+        return text  # as most tags are; the rest takes three times as long
     if len(text) <= _NFC_SHRINKS * MAX_TAG_LENGTH and not _FORBIDDEN.search(text):
         tag = unicodedata.normalize("NFC", text)
         if 1 <= len(tag) <= MAX_TAG_LENGTH:

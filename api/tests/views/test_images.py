@@ -103,4 +103,4 @@ async def test_head_answers_as_get_without_a_body(client):
 
 async def test_a_method_that_a_url_does_not_take_is_answered_with_those_it_takes(client):
     answer = await client.put("/images", json={})
-    assert (answer.status, set(answer.headers["Allow"].split(","))) == (405, {"GET", "HEAD", "POST"})
+    assert (answer.status, set(answer.headers["Allow"].split(","))) == (405, {"DELETE", "GET", "HEAD", "PATCH", "POST"})

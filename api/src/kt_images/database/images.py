@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import psycopg2.errors
 from psycopg2.extras import Json
+from pydantic_core import to_json
 
 from kt_images.database.connection import Connection, Queryable
 from kt_images.database.pool import Pool
@@ -176,7 +177,12 @@ async def continue_after(connection: Connection, last: int) -> None:
 
 
 def _rows(new: Sequence[NewImage]) -> Json:
-    return Json([{"filename": image.filename, "tags": image.tags} for image in new])
+    # Several times as fast as json.
+    return Json([{"filename": image.filename, "tags": image.tags} for image in new], dumps=_to_json)
+
+
+def _to_json(rows: object) -> str:
+    return to_json(rows).decode()
 
 
 def _the_image(rows: list[Any], image_id: int) -> Image:
