@@ -80,7 +80,12 @@ def cared_for(dsn, uploads):
 @pytest.fixture
 def service(dsn, tmp_path):
     """A service as a process; gives it and its URL. Its log has no stack at the end."""
-    variables = {"KT_IMAGES_HOST": "127.0.0.1", "KT_IMAGES_PORT": "0", "KT_IMAGES_DECODE_MEMORY": str(256 * 2**20)}
+    variables = {
+        "KT_IMAGES_HOST": "127.0.0.1",
+        "KT_IMAGES_PORT": "0",
+        "KT_IMAGES_DECODE_MEMORY": str(256 * 2**20),
+        "KT_IMAGES_THUMBNAIL_WIDTHS": "16,160",
+    }
     command = [sys.executable, "-m", "kt_images", "--postgres_dsn", dsn, "--uploads_dir", str(tmp_path / "images")]
     with (
         (tmp_path / "log").open("w") as log,

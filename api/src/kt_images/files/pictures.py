@@ -1,6 +1,7 @@
 """What an uploaded file holds: a picture that decodes completely, its type and its size."""
 
 import contextlib
+import errno
 import os
 import re
 import warnings
@@ -111,12 +112,15 @@ def opened(file: BinaryIO, declare: Declare) -> Iterator[Image.Image]:
 
 
 def translate(error: Exception) -> KtImagesError | None:
-    """Return what an exception of the libraries means; None if it is the disk's, or memory's."""
+    """Return what an exception of the libraries means; None if it is the disk's, or memory's.
+
+    EINVAL is the picture's: a place in the file that no file can have.
+    """
     if isinstance(error, UnidentifiedImageError):
         return UnsupportedMediaTypeError(UNSUPPORTED)
     if isinstance(error, Image.DecompressionBombError):
         return TooLargeError(TOO_LARGE)
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}):
         return None
     if isinstance(error, ValueError) and TEXTS_TOO_LARGE.search(str(error)):
         return TooLargeError("The image contains too much text")
@@ -141,6 +145,8 @@ def _decode(image: Image.Image, max_pixels: int, max_frame: int, declare: Declar
             raise TooLargeError(TOO_LARGE)
         declare(frame)
         image.load()
+        if image.width * image.height > frame:  # a HEIF may be larger than it declared
+            raise InvalidRequestError(DAMAGED)
         if frames == shown:  # only now: some formats are decoded to find their EXIF data
             size = _upright_size(image)
         frames += 1
