@@ -22,7 +22,7 @@ from kt_images.files import decoder, decoder_process, decoders, pictures
 from kt_images.files.decoders import Decoders
 from kt_images.files.shrinking import MAX_PROFILE, fitting, shrink
 from kt_images.files.turns import Turns
-from pictures import drawn
+from pictures import ROTATED, drawn
 
 PNG = drawn("PNG")
 
@@ -290,6 +290,26 @@ def test_a_picture_that_is_accepted_gives_thumbnails_whatever_its_exif_says(orie
     found = pictures.inspect(BytesIO(content), PIXELS, lambda _: None)
     with Image.open(BytesIO(shrink(BytesIO(content), 100, lambda _: None))) as small:
         assert (small.width < small.height) == (found.width < found.height)
+
+
+OTHERS = {"save_all": True, "append_images": [Image.new("RGB", (900, 600), color) for color in ("red", "blue")]}
+TURNED = {"exif": ROTATED.tobytes()}
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "options"),
+    [("JPEG", "RGB", {}), ("JPEG", "CMYK", TURNED), ("PNG", "RGBA", {}), ("PNG", "P", TURNED), ("PNG", "I;16", {}),
+     ("PNG", "RGB", OTHERS), ("GIF", "P", {}), ("GIF", "RGB", OTHERS), ("WEBP", "RGB", TURNED), ("WEBP", "RGB", OTHERS),
+     ("AVIF", "RGB", TURNED), ("HEIF", "RGB", TURNED), ("HEIF", "RGB", OTHERS), ("HEIF", "RGB", OTHERS | {"primary_index": 2}),
+     ("TIFF", "F", {}), ("TIFF", "RGB", OTHERS | TURNED), ("MPO", "RGB", OTHERS | TURNED), ("BMP", "RGB", {})],
+)  # fmt: skip
+async def test_a_thumbnail_is_the_same_whenever_it_is_made(pool, file, form, mode, options):
+    pictures.prepare(PIXELS)
+    path = file(drawn(form, (900, 600), mode, **options))
+    found = await pool.inspect(path, (320, 160, 1280))
+    assert list(found.thumbnails) == [320, 160]
+    for width, made in found.thumbnails.items():
+        assert made == await pool.shrink(opening(path), width)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])

@@ -5,7 +5,7 @@ costs one picture. The process has no network, no files but the picture's, a lim
 limit on its processor time by what the picture declares; what goes beyond is killed, or fails here.
 
 On its socket it takes a request with an open file (SCM_RIGHTS), and gives an answer: the lengths of two parts, in 4
-bytes each, a JSON object, and bytes.
+bytes each, a JSON object, and bytes: those of the thumbnails, one behind the other.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import ImageCms, ImageColor, ImageFilter, ImagePalette, TiffImagePlugin
+from PIL import Image, ImageCms, ImageColor, ImageFilter, ImagePalette, TiffImagePlugin
 
 from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
 from kt_images.files import pictures, shrinking
@@ -109,19 +109,31 @@ def main() -> None:
 
 
 def _perform(request: dict[str, Any], file: BinaryIO, baseline: int, max_pixels: int) -> tuple[dict[str, Any], bytes]:
-    """Return the answer's two parts: what was found or what went wrong, and a thumbnail."""
+    """Return the answer's two parts: what was found or what went wrong, and the thumbnails."""
     width = request.get("width")
     times, size = TIMES_FOR_A_THUMBNAIL if width else 1, os.fstat(file.fileno()).st_size
     allowance = Allowance(baseline, request["memory"], size, times, request["seconds"])
+    thumbnails: dict[int, bytes] = {}
     try:
         if width:
             return {}, shrinking.shrink(file, width, allowance.declare)
-        return {"picture": pictures.inspect(file, max_pixels, allowance.declare).__dict__}, b""
+        picture = pictures.inspect(file, max_pixels, allowance.declare, _thumbnails_into(thumbnails, request["widths"]))
+        found = {"picture": picture.__dict__, "thumbnails": {width: len(made) for width, made in thumbnails.items()}}
+        return found, b"".join(thumbnails.values())
     except MemoryError:
         return _failure(TooLargeError(pictures.TOO_DEMANDING), allowance.is_too_small()), b""
     except KtImagesError as error:
         # "Damaged" is what some libraries say when they get no memory.
         return _failure(error, isinstance(error, InvalidRequestError) and allowance.is_too_small()), b""
+
+
+def _thumbnails_into(made: dict[int, bytes], widths: list[int]) -> pictures.Show:
+    """Return what makes the thumbnails of a frame, of those widths that it is wider than."""
+
+    def show(image: Image.Image, upright_width: int) -> None:
+        made.update((width, shrinking.smaller(image, width)) for width in widths if width < upright_width)
+
+    return show
 
 
 def _failure(error: KtImagesError, lacks_memory: bool) -> dict[str, Any]:

@@ -7,10 +7,11 @@ Uploads and thumbnails wait in queues of their own.
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -66,13 +67,15 @@ class Decoders:
     ) -> None:
         await asyncio.gather(*(process.end() for process in [*self._idle, *self._busy]))
 
-    async def inspect(self, path: Path) -> Picture:
-        """Decode the file's picture completely; return what it is.
+    async def inspect(self, path: Path, widths: Iterable[int] = ()) -> Picture:
+        """Decode the file's picture completely; return what it is, with thumbnails of those widths that it exceeds.
 
-        Raises as `pictures.inspect()`, and UnavailableError.
+        Raises as `pictures.inspect()` and `shrinking.smaller()`, and UnavailableError.
         """
-        found, _ = await self._run(UPLOADS, lambda: _local_file(path), {})
-        return Picture(**found["picture"])
+        found, content = await self._run(UPLOADS, lambda: _local_file(path), {"widths": [*widths]})
+        rest = io.BytesIO(content)
+        thumbnails = {int(width): rest.read(length) for width, length in found["thumbnails"].items()}
+        return Picture(**found["picture"] | {"thumbnails": thumbnails})
 
     async def shrink(self, opening: Opening, width: int) -> bytes:
         """Return the file's picture as a thumbnail. Raises as `shrinking.shrink()`, and UnavailableError."""
