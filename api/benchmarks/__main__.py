@@ -25,8 +25,10 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "readers": readers.slow,
     "upload": uploads.large,
     "upload-memory": uploads.filling,
+    "upload-small": uploads.small,
     "media": media.served,
     "thumbnails": thumbnails.made,
+    "eager": thumbnails.with_uploads,
     "cli-add": commands.adding,
     "cli-list": commands.listing,
 }

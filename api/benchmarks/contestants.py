@@ -27,21 +27,21 @@ class Contestant:
 
 
 @contextmanager
-def service(dsn: str, files: Path = KEPT / "images") -> Iterator[Contestant]:
-    """Run `python -m kt_images` as it comes, told nothing but its database, its port and its folder."""
-    with _running("kt_images", dsn, files) as contestant:
+def service(dsn: str, files: Path = KEPT / "images", **settings: str) -> Iterator[Contestant]:
+    """Run `python -m kt_images` as it comes, told its database, its port and its folder, and what `settings` say."""
+    with _running("kt_images", dsn, files, settings) as contestant:
         yield contestant
 
 
 @contextmanager
 def peer(dsn: str) -> Iterator[Contestant]:
     """Run the FastAPI peer."""
-    with _running("benchmarks.peer", dsn, KEPT / "images") as contestant:
+    with _running("benchmarks.peer", dsn, KEPT / "images", {}) as contestant:
         yield contestant
 
 
 @contextmanager
-def _running(module: str, dsn: str, files: Path) -> Iterator[Contestant]:
+def _running(module: str, dsn: str, files: Path, settings: dict[str, str]) -> Iterator[Contestant]:
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KT_IMAGES_", "PG"))}
     environment |= {
@@ -49,7 +49,7 @@ def _running(module: str, dsn: str, files: Path) -> Iterator[Contestant]:
         "KT_IMAGES_HOST": client.HOST,
         "KT_IMAGES_PORT": str(port),
         "KT_IMAGES_UPLOADS_DIR": str(files),
-    }
+    } | settings
     with (KEPT / f"{module}.log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", module], cwd=API, env=environment, stdout=log, stderr=log)
     try:

@@ -20,9 +20,14 @@ class Place:
     folder: Path
 
     @property
+    def store(self) -> Path:
+        """The service's store."""
+        return _files(self.folder)
+
+    @property
     def objects(self) -> Path:
         """What the service stores."""
-        return _files(self.folder) / "objects"
+        return self.store / "objects"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Smaller pictures, made when they are asked for, against Pillow alone."""
+"""Smaller pictures, made when they are asked for, against Pillow alone; and with the upload, against an upload without."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks import client, forms, pictures, scratch
+from benchmarks import client, contestants, forms, pictures, scratch
 from benchmarks.rows import Row, Run, alternate, medians, ratios
 from benchmarks.scratch import Place
 
@@ -19,6 +19,7 @@ WIDTH = 320
 CORES = os.cpu_count() or 1
 CONNECTIONS = 2 * CORES
 TURNS = 2  # in each round
+TILES = 60
 
 
 def made(run: Run) -> Iterator[Row]:
@@ -41,7 +42,36 @@ def made(run: Run) -> Iterator[Row]:
     megapixels = pictures.PHOTOGRAPH[0] * pictures.PHOTOGRAPH[1] / 10**6
     what = f"smaller pictures per second, {WIDTH} wide, of JPEGs of {megapixels:.0f} megapixels"
     against, unit = f"a bare Pillow loop in {CORES} processes", "times as many"
-    yield Row(what, against, 0.85, unit, ratios(*rates.values()), at_least=True, seen=medians(rates, "per s"))
+    yield Row(what, against, 0.9, unit, ratios(*rates.values()), at_least=True, seen=medians(rates, "per s"))
+
+
+def with_uploads(run: Run) -> Iterator[Row]:
+    """What the thumbnails cost an upload, and save the first page that shows them: two services on one store."""
+    with (
+        scratch.service(run.server) as place,
+        contestants.service(place.dsn, place.store, KT_IMAGES_EAGER_WIDTHS="") as without,
+        ThreadPoolExecutor(CONNECTIONS) as connections,
+    ):
+        originals = pictures.photographs(place.folder, ORIGINALS)
+
+        def seconds(port: int) -> float:
+            return ORIGINALS / _rate(lambda: list(connections.map(forms.upload, repeat(port), originals)))
+
+        uploads = alternate(
+            {"with": lambda: seconds(place.port), "without": lambda: seconds(without.port)}, run.rounds, TURNS
+        )
+        pages: dict[str, list[float]] = {"right after": [], "later": []}
+        for _ in range(run.rounds):
+            tiles = list(connections.map(forms.upload, repeat(place.port), (originals * TILES)[:TILES]))
+            paths = [f"/media/{tile}/{path.name}?width={WIDTH}" for tile, path in zip(tiles, originals * TILES)]
+            for page in pages.values():
+                page.append(
+                    1 / _rate(lambda paths=paths: list(connections.map(client.read, repeat(place.port), paths)))
+                )
+    what, seen = f"uploads of {ORIGINALS} photographs, with thumbnails of {WIDTH}", medians(uploads, "s")
+    yield Row(what, "without thumbnails", 1.15, "of their time", ratios(*uploads.values()), seen=seen)
+    what = f"a page of {TILES} tiles, right after their upload"
+    yield Row(what, "the same page later", 1.2, "of its time", ratios(*pages.values()), seen=medians(pages, "s"))
 
 
 def _asked(connections: Executor, place: Place, paths: list[str]) -> float:

@@ -1,21 +1,35 @@
 """Large uploads: their time against the shell's, and the memory that they take."""
 
+import asyncio
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 from PIL import Image
 
-from benchmarks import forms, memory, pictures, scratch
+import kt_images.files.pictures
+from benchmarks import client, forms, memory, pictures, scratch
+from benchmarks.contestants import KEPT
 from benchmarks.rows import LeftOutError, Row, Run, alternate, medians, ratios
+from kt_images.base_settings import Settings
+from kt_images.files.decoders import Decoders
 
 SIZE = 200 * 10**6
 WARM_UP = 3 * 10**6
 BY_HAND = 'cp "$1" "$2" && sha256sum "$2" && sync "$2"'
 PROGRAMS = ("cp", "sha256sum", "sync")
+SMALL = 200
+CONNECTIONS = 16
+SECONDS = 3.0  # a turn of the small uploads
+MAX_PIXELS = Settings.model_fields["max_pixels"].default
+DECODE_MEMORY = Settings.model_fields["decode_memory"].default
 BYTES_A_DECODED_PIXEL = 4  # Pillow's, whatever the file has
 
 KINDS: dict[str, Callable[[Path, int], Path]] = {
@@ -37,6 +51,77 @@ def large(run: Run) -> Iterator[Row]:
             )
             what, against = f"upload of {SIZE // 10**6} MB, {name}", "`cp`, `sha256sum` and `sync` of the same file"
             yield Row(what, against, 1.5, "of its time", ratios(*seconds.values()), seen=medians(seconds, "s"))
+
+
+def small(run: Run) -> Iterator[Row]:
+    """What a process of its own costs a small picture, in milliseconds, and how many uploads there are in a second."""
+    with tempfile.TemporaryDirectory(dir=KEPT) as folder:
+        (path,) = pictures.small(Path(folder), 1)
+        kt_images.files.pictures.prepare(MAX_PIXELS)
+        with asyncio.Runner() as runner:
+            decoders = runner.run(Decoders(MAX_PIXELS, DECODE_MEMORY).__aenter__())
+
+            async def inspected() -> None:
+                for _ in range(SMALL):
+                    await decoders.inspect(path)
+
+            milliseconds = alternate(
+                {"process": lambda: _each(lambda: runner.run(inspected())), "here": lambda: _each(lambda: _here(path))},
+                run.rounds,
+            )
+            runner.run(decoders.__aexit__(None, None, None))
+    more = [process - here for process, here in zip(*milliseconds.values(), strict=True)]
+    yield Row(
+        "decoding of a small picture",
+        "in the service's own process",
+        1,
+        "ms more",
+        more,
+        seen=medians(milliseconds, "ms"),
+    )
+    with scratch.service(run.server) as place, ThreadPoolExecutor(CONNECTIONS) as threads:
+        paths = pictures.small(place.folder, SMALL)
+        requests = [forms.request(path) for path in paths]
+
+        def uploaded() -> float:
+            return client.per_second(place.port, requests, client.CREATED, connections=CONNECTIONS, seconds=SECONDS)
+
+        def stored() -> float:
+            started = time.perf_counter()
+            list(threads.map(_store, paths, repeat(place.folder / "copies")))
+            return SMALL / (time.perf_counter() - started)
+
+        rates = alternate({"service": uploaded, "files alone": stored}, run.rounds)
+    what = f"uploads of small pictures per second, {CONNECTIONS} connections"
+    against = f"files written, synced and renamed by {CONNECTIONS} threads"
+    yield Row(what, against, 0.1, "times as many", ratios(*rates.values()), at_least=True, seen=medians(rates, "per s"))
+
+
+def _each(work: Callable[[], None]) -> float:
+    """Return the milliseconds that each of SMALL takes."""
+    started = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - started) / SMALL
+
+
+def _here(path: Path) -> None:
+    for _ in range(SMALL):
+        with path.open("rb") as file:
+            kt_images.files.pictures.inspect(file, MAX_PIXELS, lambda _: None)
+
+
+def _store(path: Path, folder: Path) -> None:
+    """What durable files cost at least: bytes and name are on the disk."""
+    folder.mkdir(exist_ok=True)
+    written = folder / f"{path.name}.part"
+    with written.open("wb") as file:
+        file.write(path.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    written.rename(folder / path.name)
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def filling(run: Run) -> Iterator[Row]:

@@ -67,6 +67,52 @@ EXIF = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 5000) + b"".join(
     struct.pack("<HHII", 0x9000 + n % 4000, 2, 60000, 8) for n in range(5000)
 )  # fmt: skip
 PNG = drawn("PNG")
+GIF = drawn("GIF")
+PALETTE_END = 13 + 3 * (2 << (GIF[10] & 7))
+
+
+def jpeg(side, marker, scan):
+    """A grey JPEG with these bytes as its scans; `marker` says how they are coded."""
+    table = b"\xff\xdb\0\x43\0" + b"\1" * 64
+    frame = b"\xff" + marker + struct.pack(">HBHHB", 11, 8, side, side, 1) + b"\1\x11\0"
+    return b"\xff\xd8" + table + frame + scan + b"\xff\xd9"
+
+
+def scan(first, last):
+    """An arithmetically coded scan that has no more to say than that all is zero."""
+    return b"\xff\xda\0\x08\1\1\0" + bytes([first, last, 0]) + bytes(8)
+
+
+def frames(count, side):
+    """An animated PNG that paints all of its canvas again and again."""
+    rows = zlib.compress(bytes(side * (4 * side + 1)), 9)
+    content = PNG[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0))
+    content += chunk(b"acTL", struct.pack(">II", count, 0))
+    for number in range(count):
+        content += chunk(b"fcTL", struct.pack(">IIIIIHHBB", max(0, 2 * number - 1), side, side, 0, 0, 1, 1, 1, 1))
+        content += chunk(b"fdAT", struct.pack(">I", 2 * number) + rows) if number else chunk(b"IDAT", rows)
+    return content + chunk(b"IEND", b"")
+
+
+def run_lengths(side):
+    """A BMP in which each row is a few bytes."""
+    row = b"\xff\1" * (side // 255) + bytes([side % 255, 1]) + b"\0\0"
+    head = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, 0, 0, 0, 256, 0) + bytes(1024)
+    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(head)) + head + row * side + b"\0\1"
+
+
+def denied(form, side):
+    """A picture whose container denies how large it is."""
+    content = bytearray(drawn(form, (side, side), quality=1))
+    size = content.index(b"ispe") + 8
+    content[size : size + 8] = struct.pack(">II", 16, 16)
+    return bytes(content)
+
+
+def far_away():
+    """A BigTIFF whose directory lies where no file can be."""
+    return b"II\x2b\0\x08\0\0\0" + struct.pack("<Q", 2**64 - 1) + bytes(50)
+
 
 HOSTILE = {
     "a tile of 20,000 x 20,000 in a picture of 161 x 161": lambda: tile_bomb(20_000),
@@ -77,5 +123,23 @@ HOSTILE = {
         JPEG_BYTES[:2] + (b"\xff\xe1" + struct.pack(">H", 65_000) + EXIF[:64_998].ljust(64_998, b"\0")) * 920 + JPEG_BYTES[2:]
     ),
     "a million private chunks": lambda: PNG[:33] + chunk(b"prVt", b"") * 1_000_000 + PNG[33:],
+    "a hundred million pixels in 160 bytes": lambda: jpeg(10_000, b"\xc9", scan(0, 63)),
+    "the same in 20 scans": lambda: jpeg(10_000, b"\xca", scan(0, 0) + b"".join(scan(n, n) for n in range(1, 20))),
+    "a hundred frames": lambda: frames(100, 700),
+    "millions of extensions": lambda: GIF[:PALETTE_END] + b"!\xf9\4\0\0\0\0\0" * 1_000_000 + GIF[PALETTE_END:],
+    "a comment of 60 MB": lambda: GIF[:PALETTE_END] + b"!\xfe" + (b"\xff" + bytes(255)) * 240_000 + b"\0" + GIF[PALETTE_END:],
+    "millions of empty pieces": lambda: PNG[:33] + chunk(b"IDAT", b"") * 500_000 + PNG[33:],
+    "texts that inflate": lambda: PNG[:33] + chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(1_000_000))) * 60 + PNG[33:],
+    "a profile of 60 MB": lambda: drawn("WEBP", (800, 600), icc_profile=bytes(60 * MEGABYTE)),
+    "thousands of resources": lambda: (
+        JPEG_BYTES[:2] + (b"\xff\xed" + struct.pack(">H", 60_016) + b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * 5000) * 500
+        + JPEG_BYTES[2:]
+    ),
+    "tags that declare gigabytes": lambda: b"II*\0\x08\0\0\0" + struct.pack("<H", 60_000) + b"".join(
+        struct.pack("<HHII", 1000 + n, 1, 2**31 - 1, 0) for n in range(60_000)
+    ) + bytes(4),
+    "rows of a few bytes": lambda: run_lengths(10_000),
+    "a picture of 4,000 x 4,000 as one of 16 x 16": lambda: denied("AVIF", 4000),
+    "a directory beyond the end of any file": far_away,
     "a frame of a thousand million pixels": lambda: PNG[:16] + struct.pack(">II", 32_000, 32_000) + PNG[24:],
 }  # fmt: skip

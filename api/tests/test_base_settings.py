@@ -51,6 +51,8 @@ def test_a_bad_value_stops_the_start_with_one_sentence_that_names_the_setting(fl
         ("accel_location", "x", "it must begin and end with a slash"),
         ("thumbnail_widths", "(160, 320)", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
         ("thumbnail_widths", "160,0", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
+        ("eager_widths", "160,161", "they must be among those of --thumbnail_widths"),
+        ("eager_widths", "x", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
         ("postgres_dsn", "nonsense", "it is not a PostgreSQL connection string"),
     ],
 )
@@ -69,6 +71,16 @@ def test_the_help_shows_defaults_as_they_are_written_and_no_empty_ones(capsys, m
     assert "(default: 160,320,640,1280)" in shown
     assert "(default: )" not in shown
     assert read_settings(["--thumbnail_widths=160,320,640,1280"]).thumbnail_widths == Settings().thumbnail_widths
+
+
+def test_thumbnails_made_at_the_upload_are_some_of_those_that_there_are(monkeypatch):
+    assert read_settings([]).eager_widths == (320,)
+    assert read_settings(["--thumbnail_widths=160,640"]).eager_widths == ()
+    assert read_settings(["--thumbnail_widths=100,200", "--eager_widths=200"]).eager_widths == (200,)
+    assert read_settings(["--eager_widths="]).eager_widths == ()
+    monkeypatch.setenv("KT_IMAGES_EAGER_WIDTHS", "")
+    assert read_settings([]).eager_widths == ()
+    assert read_settings(["--eager_widths=160"]).eager_widths == (160,)
 
 
 def test_an_unknown_flag_is_refused():

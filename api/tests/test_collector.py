@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from kt_images import collector
-from kt_images.database import orphans
+from kt_images.database import attachments, orphans
 from kt_images.errors import UnavailableError
 from kt_images.files.disk import Disk
 from kt_images.files.keys import new_key
@@ -19,6 +19,12 @@ from pictures import drawn
 
 PICTURES = [drawn("PNG", (n, n)) for n in (400, 401, 402)]
 WIDTHS = (160, 320)
+
+
+@pytest.fixture
+def settings(settings):
+    """Without thumbnails from the upload: most tests count objects."""
+    return settings.model_copy(update={"eager_widths": ()})
 
 
 @pytest.fixture
@@ -89,6 +95,35 @@ async def test_a_thumbnail_that_is_made_while_its_object_is_removed_goes_too(sto
 
     monkeypatch.setattr(Disk, "keep", slow_keep)
     assert (await stocked.get("/media/1/a?width=320")).status == 200
+    assert await files(store) == []
+
+
+async def test_thumbnails_made_at_the_upload_go_with_their_objects(serve, pool, store):
+    client = await serve(eager_widths=WIDTHS)
+    await client.post("/images", json={"filename": "x"})
+    for name, picture in zip("aab", PICTURES, strict=True):
+        await upload(client, name, picture)
+    assert len(await files(store)) == 3 * (1 + len(WIDTHS))
+    assert await collect(pool, store) == 1
+    assert len(await files(store)) == 2 * (1 + len(WIDTHS))
+    assert (await client.delete("/images/1")).status == 204
+    await collect(pool, store)
+    assert await files(store) == []
+
+
+async def test_thumbnails_of_an_upload_that_is_not_stored_in_the_end_go_too(serve, pool, store, monkeypatch):
+    client = await serve(eager_widths=WIDTHS)
+    await client.post("/images", json={"filename": "x"})
+
+    async def refused(*_):
+        raise UnavailableError
+
+    with monkeypatch.context() as outage:
+        outage.setattr(attachments, "put", refused)
+        answer = await client.post("/images/1/attachment/a", data={"image": BytesIO(PICTURES[0])})
+        assert answer.status == 503
+    assert len(await files(store)) == 1 + len(WIDTHS)
+    assert await collect(pool, store) == 1
     assert await files(store) == []
 
 

@@ -61,5 +61,14 @@ def test_the_image_has_the_client_and_all_files_that_it_copies_reach_the_build()
     assert all((api / name).exists() for name in copied)
 
 
+def test_a_decoder_that_is_taken_over_finds_little_to_take(services):
+    api = services["api"]
+    assert api["read_only"]
+    assert (api["cap_drop"], set(api["cap_add"])) == (["ALL"], {"CHOWN", "SETGID", "SETUID", "DAC_OVERRIDE"})
+    assert api["security_opt"] == ["no-new-privileges:true"]
+    assert api["pids_limit"] >= 256
+    assert not api.get("privileged")
+
+
 def test_a_stop_waits_for_the_requests_in_flight(services):
     assert int(services["api"]["stop_grace_period"].removesuffix("s")) > DEFAULTS["grace_period"]

@@ -1,19 +1,29 @@
 """The environment and the command line, read once into one frozen object."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
 import psycopg2.extensions
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, CliSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 # Below the working directory.
 DATA = Path("data")
 
+EAGER = "320"
 WIDEST = 16383  # that WebP can be
 
 # pydantic's sentences speak of inputs and parsing.
@@ -121,16 +131,31 @@ class Settings(BaseSettings):
     thumbnail_widths: Widths = Field(
         "160,320,640,1280", validate_default=True, description="Widths of thumbnails, in pixels"
     )
+    eager_widths: Widths = Field(
+        EAGER, validate_default=True, description="Widths of thumbnails made at the upload; empty: none"
+    )
     accel_location: str = Field(
         "", pattern="^(/.*/)?$", description="nginx's internal location of the files; empty: the service sends them"
     )
     grace_period: Seconds = Field(20, ge=0, description="Seconds for requests in flight to finish at shutdown")
 
+    @field_validator("eager_widths")
+    @classmethod
+    def _are_widths(cls, chosen: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        known = info.data.get("thumbnail_widths", chosen)
+        if chosen == _widths(EAGER):  # the default holds where the other widths are one's own
+            return tuple(width for width in chosen if width in known)
+        if not {*chosen} <= {*known}:
+            raise PydanticCustomError("eager_widths", "they must be among those of --thumbnail_widths")
+        return chosen
+
     @model_validator(mode="before")
     @classmethod
     def _choose_folders(cls, given: dict[str, Any]) -> dict[str, Any]:
         folder = _data_dir()
-        return {"database_dir": folder / "db", "uploads_dir": folder / "images", **given}
+        # Elsewhere an empty variable is none.
+        eager = {"eager_widths": ""} if os.environ.get(variable("eager_widths")) == "" else {}
+        return {"database_dir": folder / "db", "uploads_dir": folder / "images", **eager, **given}
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -147,6 +172,7 @@ def read_settings(arguments: list[str] | None = None) -> Settings:
     """
     try:
         flags = CliSettingsSource[argparse.ArgumentParser](Settings, formatter_class=_Help)
+        flags.env_ignore_empty = False  # an empty variable may come from an empty line; an empty flag is meant
         return Settings(_cli_settings_source=flags(args=True if arguments is None else arguments))  # type: ignore[call-arg]  # pydantic-settings' own
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]

@@ -54,7 +54,8 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         contextlib.AsyncExitStack() as stack,
     ):
         db = app[app_keys.DATABASE].primary.statements
-        app[app_keys.UPLOADS] = Uploads(db, app[app_keys.STORE], app[app_keys.DECODERS], settings)
+        store, decoders, thumbnails = app[app_keys.STORE], app[app_keys.DECODERS], app[app_keys.THUMBNAILS]
+        app[app_keys.UPLOADS] = Uploads(db, store, decoders, thumbnails, settings)
         try:
             await _match(app)
         except UnavailableError as error:

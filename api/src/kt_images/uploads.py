@@ -1,8 +1,8 @@
 """Uploads: received, checked and stored in this order, so that a crash at any moment loses nothing acknowledged.
 
-1. The bytes go to a temporary file, hashed as they pass, and are decoded as a picture.
+1. The bytes go to a temporary file, hashed as they pass, and are decoded as a picture, of which thumbnails are made.
 2. The key of the object-to-be is entered as an orphan's. From here on a crash leaves nothing that is not found.
-3. The file becomes an object, durable under its key.
+3. The file becomes an object, durable under its key, and so do the thumbnails.
 4. One transaction takes the key out of the orphans and writes the row. Only then does the client hear of it.
 
 Steps 2 to 4 run to completion even if the client leaves, and no database connection is held during 1 and 3.
@@ -22,6 +22,7 @@ from kt_images.files import keys
 from kt_images.files.decoders import Decoders
 from kt_images.files.pictures import Picture
 from kt_images.files.store import Received, Store
+from kt_images.files.thumbnails import Thumbnails
 from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
 from kt_images.shielding import shielded
 
@@ -46,8 +47,9 @@ class ImageUpload(Upload, Protocol):
 class Uploads:
     """The way of a file from a request to the store and the database."""
 
-    def __init__(self, db: Pool, store: Store, decoders: Decoders, settings: Settings) -> None:
-        self._db, self._store, self._decoders = db, store, decoders
+    def __init__(self, db: Pool, store: Store, decoders: Decoders, thumbnails: Thumbnails, settings: Settings) -> None:
+        self._db, self._store, self._decoders, self._thumbnails = db, store, decoders, thumbnails
+        self._widths = settings.eager_widths
         self._max_size = settings.max_upload_size
         self._max_attachments = settings.max_attachments
         self._places = asyncio.Semaphore(settings.max_uploads)
@@ -61,7 +63,7 @@ class Uploads:
         async with self._place():
             await attachments.check_room(self._db, image_id, filename, self._max_attachments)
             async with self._received(upload) as received:
-                picture = await self._decoders.inspect(received.path)
+                picture = await self._decoders.inspect(received.path, self._widths)
                 return await shielded(self._attach(received, picture, image_id, filename))
 
     async def create(self, upload: ImageUpload, on_duplicate: OnDuplicate) -> tuple[Image, bool]:
@@ -73,7 +75,7 @@ class Uploads:
         """
         async with self._place(), self._received(upload) as received:
             new = upload.image()
-            picture = await self._decoders.inspect(received.path)
+            picture = await self._decoders.inspect(received.path, self._widths)
             return await shielded(self._create(received, picture, new, on_duplicate))
 
     def _place(self) -> asyncio.Semaphore:
@@ -116,6 +118,7 @@ class Uploads:
         key = keys.new_key(image_id, picture.extension)
         await orphans.expect(self._db, [key])
         await self._store.keep(received, key, picture.content_type)
+        await self._thumbnails.keep(picture.thumbnails, key)
         return Attachment(
             image_id=image_id,
             filename=filename,

@@ -81,7 +81,12 @@ def cared_for(dsn, uploads):
 @contextlib.contextmanager
 def _serving(folder, *arguments, descriptors=None):
     """Run a service as a process, with so many descriptors at most; give it and its URL. Its log is `folder`/log."""
-    variables = {"KT_IMAGES_HOST": "127.0.0.1", "KT_IMAGES_PORT": "0", "KT_IMAGES_DECODE_MEMORY": str(256 * 2**20)}
+    variables = {
+        "KT_IMAGES_HOST": "127.0.0.1",
+        "KT_IMAGES_PORT": "0",
+        "KT_IMAGES_DECODE_MEMORY": str(256 * 2**20),
+        "KT_IMAGES_THUMBNAIL_WIDTHS": "16,160",
+    }
     command = [sys.executable, "-m", "kt_images", "--uploads_dir", str(folder / "images"), *arguments]
     if descriptors:
         command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]

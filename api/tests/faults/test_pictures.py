@@ -23,6 +23,8 @@ BUDGET = 256 * 2**20
 BASE = 400 * 2**20
 UPLOADERS = 8
 REFUSED = {400, 413, 415}
+# Of thumbnails: less than nearly all of the pictures have.
+WIDTH = 16
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +107,9 @@ async def test_no_picture_takes_the_service_down(seeds, service, thorough):
                 if status not in REFUSED | {200}:
                     failed.append((status, content))
                 if status == 200:
-                    async with session.get(f"/media/1/{name}?width=160") as answer:
+                    async with session.get(f"/media/1/{name}?width={WIDTH}") as answer:
                         await answer.read()
-                        if answer.status >= 500:
+                        if answer.status != 200:
                             failed.append((answer.status, content))
 
         await asyncio.gather(*(uploader(f"{number}") for number in range(UPLOADERS)))

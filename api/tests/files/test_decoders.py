@@ -6,6 +6,8 @@ import functools
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from io import BytesIO
 from pathlib import Path
@@ -14,13 +16,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from hostile_pictures import HOSTILE
+from hostile_pictures import HOSTILE, denied, frames
 from kt_images.errors import InvalidRequestError, TooLargeError, UnavailableError, UnsupportedMediaTypeError
-from kt_images.files import decoder_process, decoders, pictures
+from kt_images.files import decoder, decoder_process, decoders, pictures
 from kt_images.files.decoders import Decoders
-from kt_images.files.shrinking import shrink
+from kt_images.files.shrinking import MAX_PROFILE, fitting, shrink
 from kt_images.files.turns import Turns
-from pictures import drawn
+from pictures import ROTATED, drawn
 
 PNG = drawn("PNG")
 
@@ -85,7 +87,7 @@ async def test_a_hostile_picture_costs_seconds_and_megabytes_and_holds_up_nobody
 
     beside = [asyncio.create_task(beat()), asyncio.create_task(others())]
     started = time.monotonic()
-    await asyncio.gather(*(look() for _ in range(2 * (os.cpu_count() or 1))))
+    await asyncio.gather(look(), look())
     took = time.monotonic() - started
     done.set()
     await asyncio.gather(*beside)
@@ -98,17 +100,68 @@ async def test_a_hostile_picture_costs_seconds_and_megabytes_and_holds_up_nobody
 async def test_the_kernel_holds_the_limits(pool, file):
     await pool.inspect(file(PNG))
     (process,) = processes()
-    soft = {
-        name: process.rlimit(getattr(psutil, f"RLIMIT_{name}"))[0] for name in ("AS", "CPU", "NOFILE", "FSIZE", "CORE")
-    }
+    soft = {name: process.rlimit(getattr(psutil, f"RLIMIT_{name}"))[0] for name in ("AS", "NOFILE", "FSIZE", "CORE")}
     assert soft["AS"] < process.memory_info().vms + MEMORY
-    assert soft["CPU"] < 5
     assert soft["NOFILE"] == 5
     assert process.num_fds() == 4
     for name in ("AS", "NOFILE", "FSIZE", "CORE"):
         assert process.rlimit(getattr(psutil, f"RLIMIT_{name}"))[1] != psutil.RLIM_INFINITY
     assert (soft["FSIZE"], soft["CORE"]) == (0, 0)
     assert not process.net_connections("inet")
+
+
+def test_a_picture_s_time_is_its_own_whatever_the_process_has_used_before():
+    """In a process of its own, which would end otherwise."""
+    program = """
+import math, signal, time
+from kt_images.files import decoder
+while time.process_time() < 2 * decoder.SECONDS:
+    pass
+allowance = decoder.Allowance(2**40, 2**30, 0, 1, math.inf)
+left = [signal.getitimer(signal.ITIMER_PROF)[0]]
+for pixels in (10**6, 10**7):
+    allowance.declare(pixels)
+    left.append(signal.getitimer(signal.ITIMER_PROF)[0])
+print(*left)
+allowance = decoder.Allowance(2**40, 2**30, 0, 2, 0.1)
+allowance.declare(10**9 // 4)
+while True:
+    pass
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    assert [float(one) for one in ended.stdout.split()] == pytest.approx([1, 1.25, 3.75], abs=0.2)
+    assert ended.returncode == -signal.SIGPROF
+
+
+async def test_pictures_that_take_long_leave_a_place_for_the_others(file, monkeypatch):
+    monkeypatch.setattr(decoders, "_processors", lambda: 2)
+    monkeypatch.setattr(decoders, "QUICK_SECONDS", 0.1)
+    slow, quick = file(frames(100, 700)), file(PNG)
+    async with Decoders(PIXELS, MEMORY) as pool:
+        looking = [asyncio.create_task(pool.inspect(slow)) for _ in range(4)]
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            assert (await pool.inspect(quick)).content_type == "image/png"
+            assert not any(task.done() for task in looking)
+        assert [one.width for one in await asyncio.gather(*looking)] == [700] * 4
+
+
+async def test_a_cheap_lie_costs_no_process(pool, file, caplog):
+    await pool.inspect(file(PNG))
+    before = processes()
+    with pytest.raises((InvalidRequestError, UnsupportedMediaTypeError, TooLargeError)):
+        await pool.inspect(file(HOSTILE["a directory beyond the end of any file"]()))
+    assert processes() == before
+    assert not caplog.messages
+
+
+async def test_a_system_that_does_not_limit_memory_is_told_of_at_the_start(tmp_path, monkeypatch, caplog):
+    async with Decoders(PIXELS, MEMORY):
+        assert not caplog.messages
+    monkeypatch.setattr(decoder, "STATM", tmp_path / "absent")
+    async with Decoders(PIXELS, MEMORY):
+        (line,) = caplog.messages
+    assert "does not limit the memory" in line
 
 
 async def test_a_decoder_knows_no_password(pool, file, monkeypatch):
@@ -118,7 +171,7 @@ async def test_a_decoder_knows_no_password(pool, file, monkeypatch):
     assert "POSTGRES_DSN" not in process.environ()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGXCPU])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGPROF])
 async def test_a_decoder_that_is_killed_costs_one_picture_and_a_line_in_the_log(pool, file, caplog, number):
     path = file(drawn("PNG", (3000, 3000), compress_level=0))
     for _ in range(3):
@@ -237,6 +290,65 @@ def test_a_picture_that_is_accepted_gives_thumbnails_whatever_its_exif_says(orie
     found = pictures.inspect(BytesIO(content), PIXELS, lambda _: None)
     with Image.open(BytesIO(shrink(BytesIO(content), 100, lambda _: None))) as small:
         assert (small.width < small.height) == (found.width < found.height)
+
+
+OTHERS = {"save_all": True, "append_images": [Image.new("RGB", (900, 600), color) for color in ("red", "blue")]}
+TURNED = {"exif": ROTATED.tobytes()}
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "options"),
+    [("JPEG", "RGB", {}), ("JPEG", "CMYK", TURNED), ("PNG", "RGBA", {}), ("PNG", "P", TURNED), ("PNG", "I;16", {}),
+     ("PNG", "RGB", OTHERS), ("GIF", "P", {}), ("GIF", "RGB", OTHERS), ("WEBP", "RGB", TURNED), ("WEBP", "RGB", OTHERS),
+     ("AVIF", "RGB", TURNED), ("HEIF", "RGB", TURNED), ("HEIF", "RGB", OTHERS), ("HEIF", "RGB", OTHERS | {"primary_index": 2}),
+     ("TIFF", "F", {}), ("TIFF", "RGB", OTHERS | TURNED), ("MPO", "RGB", OTHERS | TURNED), ("BMP", "RGB", {})],
+)  # fmt: skip
+async def test_a_thumbnail_is_the_same_whenever_it_is_made(pool, file, form, mode, options):
+    pictures.prepare(PIXELS)
+    path = file(drawn(form, (900, 600), mode, **options))
+    found = await pool.inspect(path, (320, 160, 1280))
+    assert list(found.thumbnails) == [320, 160]
+    for width, made in found.thumbnails.items():
+        assert made == await pool.shrink(opening(path), width)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_colour_profile_is_kept_in_thumbnails_unless_it_is_absurdly_large(form):
+    pictures.prepare(PIXELS)
+    for size, kept in ((3000, True), (MAX_PROFILE + 1, False)):
+        content = drawn(form, (400, 300), icc_profile=os.urandom(size))
+        with Image.open(BytesIO(shrink(BytesIO(content), 100, lambda _: None))) as small:
+            assert ("icc_profile" in small.info) == kept
+
+
+def test_a_thumbnail_keeps_the_shape_of_its_picture():
+    assert fitting((4000, 3000), (320, 3000)) == (320, 240)
+    assert fitting((3000, 4000), (3000, 320)) == (240, 320)
+    assert fitting((16_000, 1), (160, 1)) == (160, 1)
+    assert fitting((500, 50_000), (320, 16_383)) == (164, 16_383)
+    assert fitting((100, 50), (320, 50)) == (100, 50)
+
+
+def test_a_picture_that_is_larger_than_it_declared_is_damaged_and_a_smaller_one_gives_its_thumbnails():
+    pictures.prepare(PIXELS)
+    with pytest.raises(InvalidRequestError):
+        pictures.inspect(BytesIO(denied("HEIF", 64)), PIXELS, lambda _: None)
+    boastful = bytearray(drawn("HEIF", (40, 30)))
+    size = boastful.index(b"ispe") + 8
+    boastful[size + 4 : size + 8] = (64).to_bytes(4)
+    shown = pictures.inspect(BytesIO(boastful), PIXELS, lambda _: None)
+    with Image.open(BytesIO(shrink(BytesIO(boastful), 20, lambda _: None))) as small:
+        assert small.size == fitting((shown.width, shown.height), (20, shown.height))
+
+
+async def test_a_large_picture_with_transparency_gives_thumbnails_of_every_width(file):
+    """There is no room for a second one of half its size, which the widest would be made from."""
+    path = file(drawn("PNG", (5000, 5000), "RGBA", compress_level=1))
+    async with Decoders(PIXELS, 176 * MEGABYTE) as pool:
+        assert (await pool.inspect(path)).width == 5000
+        for width in (160, 1280):
+            with Image.open(BytesIO(await pool.shrink(opening(path), width))) as small:
+                assert small.size == (width, width)
 
 
 async def test_a_damaged_picture_leaves_no_memory_that_the_next_one_needs(file):

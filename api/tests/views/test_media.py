@@ -11,7 +11,9 @@ import aiohttp
 import pytest
 from PIL import ExifTags, Image
 
+from kt_images.errors import DiskFullError
 from kt_images.files.decoders import Decoders
+from kt_images.files.disk import Disk
 from kt_images.views import app_keys
 from pictures import JPEG, ROTATED, drawn
 
@@ -83,9 +85,60 @@ async def test_it_is_made_once_and_kept_beside_the_original(image, settings, mon
     assert len({answer.headers["ETag"] for answer, _ in answers}) == 1
     await small(image, 160)
     assert len(made) == 1
-    (original, beside) = objects(settings)
-    assert beside == f"{original}.w160.webp"
+    original, *beside = objects(settings)
+    assert beside == [f"{original}.w160.webp", f"{original}.w320.webp"]
     assert list((settings.uploads_dir / "incoming").iterdir()) == []
+
+
+async def test_a_thumbnail_is_there_when_the_upload_is_acknowledged(image, settings, monkeypatch):
+    async def fail(*_):
+        raise AssertionError("it was made again")
+
+    monkeypatch.setattr(Decoders, "shrink", fail)
+    await upload(image, JPEG.read_bytes())
+    original, beside = objects(settings)
+    assert beside == f"{original}.w320.webp"
+    assert (await small(image, 320))[1].size == (320, 375)
+    await upload(image, drawn("PNG", (1000, 500)))  # in its place
+    assert (await small(image, 320))[1].size == (320, 160)
+    made = await image.post("/images/upload", data={"image": BytesIO(JPEG.read_bytes())})
+    assert made.status == 201
+    (file,) = await (await image.get("/images/2/attachments")).json()
+    assert (await image.get(f"{file['url']}?width=320")).content_type == "image/webp"
+
+
+@pytest.mark.parametrize("size", [(320, 1000), (100, 100)])
+async def test_no_thumbnail_is_made_of_a_picture_that_is_not_wider(image, settings, size):
+    await upload(image, drawn("PNG", size))
+    assert len(objects(settings)) == 1
+    turned = drawn("JPEG", (1000, 300), exif=ROTATED)  # upright it is 300 wide
+    await upload(image, turned, "b")
+    assert len(objects(settings)) == 2
+
+
+async def test_no_thumbnail_is_made_at_the_upload_where_none_is_wanted(serve, settings):
+    client = await serve(eager_widths=())
+    await client.post("/images", json={"filename": "example.jpg"})
+    await upload(client, JPEG.read_bytes())
+    assert len(objects(settings)) == 1
+    assert (await small(client, 320))[1].width == 320
+
+
+async def test_a_thumbnail_that_cannot_be_kept_is_made_later(image, settings, monkeypatch):
+    keep = Disk.keep
+
+    async def full(self, received, key, content_type):
+        if key.endswith(".webp"):
+            raise DiskFullError
+        await keep(self, received, key, content_type)
+
+    with monkeypatch.context() as outage:
+        outage.setattr(Disk, "keep", full)
+        await upload(image, JPEG.read_bytes())
+        assert len(objects(settings)) == 1
+        assert list((settings.uploads_dir / "incoming").iterdir()) == []
+    assert (await small(image, 320))[1].width == 320
+    assert len(objects(settings)) == 2
 
 
 async def test_who_leaves_while_it_is_made_takes_it_from_nobody(image):
@@ -194,7 +247,7 @@ async def test_none_of_an_original_that_is_damaged_or_not_there(image, settings)
     assert (await image.get("/media/1/a?width=160")).status == 500
     original.unlink()
     assert (await image.get("/media/1/a?width=160")).status == 500
-    assert objects(settings) == []
+    assert objects(settings) == [f"{original.name}.w320.webp"]
 
 
 async def test_what_is_planted_in_its_place_is_not_served(image, settings):

@@ -5,7 +5,7 @@ costs one picture. The process has no network, no files but the picture's, a lim
 limit on its processor time by what the picture declares; what goes beyond is killed, or fails here.
 
 On its socket it takes a request with an open file (SCM_RIGHTS), and gives an answer: the lengths of two parts, in 4
-bytes each, a JSON object, and bytes.
+bytes each, a JSON object, and bytes: those of the thumbnails, one behind the other.
 """
 
 import contextlib
@@ -13,16 +13,16 @@ import encodings.latin_1
 import encodings.utf_16
 import gc
 import json
-import math
 import os
 import resource
+import signal
 import socket
 import struct
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import ImageCms, ImageColor, ImageFilter, ImagePalette, TiffImagePlugin
+from PIL import Image, ImageCms, ImageColor, ImageFilter, ImagePalette, TiffImagePlugin
 
 from kt_images.errors import InvalidRequestError, KtImagesError, TooLargeError, UnsupportedMediaTypeError
 from kt_images.files import pictures, shrinking
@@ -37,10 +37,14 @@ PRELOADED = (ImageCms, ImageColor, ImageFilter, ImagePalette, TiffImagePlugin, e
 ERRORS = (TooLargeError, InvalidRequestError, UnsupportedMediaTypeError)
 
 # Processor time for any picture, for each byte of its file and for each pixel that it declares; an AVIF or a
-# progressive JPEG takes about a quarter of it.
+# progressive JPEG takes about a quarter of it. A thumbnail gets more: what was accepted must give it.
 SECONDS = 1.0
 SECONDS_PER_BYTE = 20e-9
 SECONDS_PER_PIXEL = 250e-9
+TIMES_FOR_A_THUMBNAIL = 2
+
+# Linux's account of this process's memory.
+STATM = Path("/proc/self/statm")
 
 # Behind the standard streams.
 PEER = 3
@@ -56,28 +60,33 @@ LEAST_BYTES, MOST_BYTES = 4, 16
 class Allowance:
     """What the kernel lets one picture have. Memory is in bytes above what the process needs by itself."""
 
-    def __init__(self, baseline: int, memory: int, size: int) -> None:
-        """`size` is that of the picture's file, in bytes."""
+    def __init__(self, baseline: int, memory: int, size: int, times: int, most_seconds: float) -> None:
+        """`size` is that of the picture's file, in bytes; `times` as much time as usual, and `most_seconds` at most."""
         self._memory, self._pixels = memory, 0
-        self._used = sum(os.times()[:2])
-        self._seconds = SECONDS + SECONDS_PER_BYTE * size
+        self._times, self._most_seconds = times, most_seconds
         _limit(resource.RLIMIT_AS, baseline + memory)
-        self._limit_time()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        self._allow(SECONDS + SECONDS_PER_BYTE * size)
 
     def declare(self, pixels: int) -> None:
         """Allow for a frame of so many pixels. Raises MemoryError when they cannot fit."""
         self._pixels = max(self._pixels, pixels)
         if LEAST_BYTES * pixels > self._memory:
             raise MemoryError
-        self._seconds += SECONDS_PER_PIXEL * pixels
-        self._limit_time()
+        self._allow(SECONDS_PER_PIXEL * pixels)
 
     def is_too_small(self) -> bool:
         """Return whether an honest picture of this size may need more memory."""
         return MOST_BYTES * self._pixels > self._memory
 
-    def _limit_time(self) -> None:
-        _limit(resource.RLIMIT_CPU, math.ceil(self._used + self._seconds))
+    def _allow(self, seconds: float) -> None:
+        """Allow for more processor time; at its end the process is killed."""
+        more = min(self._times * seconds, self._most_seconds)
+        self._most_seconds -= more
+        if more:  # 0 would be no limit
+            # Not RLIMIT_CPU: it counts the ticks of the process's whole life, and these run ahead of every clock that
+            # can be read, by a second after a dozen. An honest picture was killed for what came before it.
+            signal.setitimer(signal.ITIMER_PROF, signal.getitimer(signal.ITIMER_PROF)[0] + more)
 
 
 def main() -> None:
@@ -100,20 +109,35 @@ def main() -> None:
 
 
 def _perform(request: dict[str, Any], file: BinaryIO, baseline: int, max_pixels: int) -> tuple[dict[str, Any], bytes]:
-    """Return the answer's two parts: what was found or what went wrong, and a thumbnail."""
-    allowance = Allowance(baseline, request["memory"], os.fstat(file.fileno()).st_size)
+    """Return the answer's two parts: what was found or what went wrong, and the thumbnails."""
+    width = request.get("width")
+    times, size = TIMES_FOR_A_THUMBNAIL if width else 1, os.fstat(file.fileno()).st_size
+    allowance = Allowance(baseline, request["memory"], size, times, request["seconds"])
+    thumbnails: dict[int, bytes] = {}
     try:
-        if width := request.get("width"):
+        if width:
             return {}, shrinking.shrink(file, width, allowance.declare)
-        return {"picture": pictures.inspect(file, max_pixels, allowance.declare).__dict__}, b""
+        picture = pictures.inspect(file, max_pixels, allowance.declare, _thumbnails_into(thumbnails, request["widths"]))
+        found = {"picture": picture.__dict__, "thumbnails": {width: len(made) for width, made in thumbnails.items()}}
+        return found, b"".join(thumbnails.values())
     except MemoryError:
-        return {"needs_more_memory": allowance.is_too_small()}, b""
+        return _failure(TooLargeError(pictures.TOO_DEMANDING), allowance.is_too_small()), b""
     except KtImagesError as error:
-        found: dict[str, Any] = {"error": type(error).__name__, "sentence": str(error)}
         # "Damaged" is what some libraries say when they get no memory.
-        if isinstance(error, InvalidRequestError) and allowance.is_too_small():
-            found["needs_more_memory"] = True
-        return found, b""
+        return _failure(error, isinstance(error, InvalidRequestError) and allowance.is_too_small()), b""
+
+
+def _thumbnails_into(made: dict[int, bytes], widths: list[int]) -> pictures.Show:
+    """Return what makes the thumbnails of a frame, of those widths that it is wider than."""
+
+    def show(image: Image.Image, upright_width: int) -> None:
+        made.update((width, shrinking.smaller(image, width)) for width in widths if width < upright_width)
+
+    return show
+
+
+def _failure(error: KtImagesError, lacks_memory: bool) -> dict[str, Any]:
+    return {"error": type(error).__name__, "sentence": str(error), "lacks": "memory" if lacks_memory else None}
 
 
 def _is_spent(baseline: int) -> bool:
@@ -153,10 +177,15 @@ def _limit(what: int, value: int, hard: int | None = None) -> None:
         resource.setrlimit(what, (value, resource.getrlimit(what)[1] if hard is None else hard))
 
 
+def limits_memory() -> bool:
+    """Return whether this system holds RLIMIT_AS and says what it counts."""
+    return STATM.exists()
+
+
 def _address_space() -> int:
     """Return the bytes of address space in use; 0 where the system does not say."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        return int(STATM.read_text().split()[0]) * resource.getpagesize()
     except OSError:
         return 0
 

@@ -1,6 +1,7 @@
 """The processes that decode pictures: as many as processors, started when they are needed, replaced when they end.
 
-A picture gets an equal share of the memory for decoding. One that needs more gets all of it, when no other is decoded.
+A picture gets an equal share of the memory for decoding, and half a second. One that needs more memory gets all of it,
+when no other is decoded; one that needs more time waits until few others do.
 Uploads and thumbnails wait in queues of their own.
 """
 
@@ -10,7 +11,7 @@ import io
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -28,12 +29,17 @@ logger = logging.getLogger(__name__)
 
 # The kernel limits processor time; this is for a process that does not get any, or waits for a disk.
 DEADLINE_SECONDS = 60.0
+# Of processor time: nearly all pictures take less. Those that take more wait for each other, so that a place is left
+# for the others where there are several.
+QUICK_SECONDS = 0.5
 # Waiting for their turn, of uploads and of thumbnails each.
 MAX_WAITING = 256
 # Of memory, in bytes: enough for most pictures. With less for each there are fewer processes.
 LEAST_SHARE = 128 * 2**20
 # Pictures until a process is replaced, in case that something leaks.
 LIFETIME = 1000
+
+UNLIMITED = "This system does not limit the memory of a process: a picture can take more than KT_IMAGES_DECODE_MEMORY"
 
 UPLOADS, THUMBNAILS = "uploads", "thumbnails"
 
@@ -47,11 +53,14 @@ class Decoders:
     def __init__(self, max_pixels: int, memory: int) -> None:
         self._max_pixels, self._memory = max_pixels, memory
         self._turns = Turns(max(1, min(_processors(), memory // LEAST_SHARE)), MAX_WAITING)
+        self._demanding = Turns(max(1, self._turns.size - 1), MAX_WAITING)
         self._idle: list[DecoderProcess] = []
         self._busy: set[DecoderProcess] = set()
         self._has_ended = False
 
     async def __aenter__(self) -> Self:
+        if not decoder.limits_memory():
+            logger.warning(UNLIMITED)
         return self
 
     async def __aexit__(
@@ -64,13 +73,15 @@ class Decoders:
         self._has_ended = True
         await asyncio.gather(*(process.end() for process in [*self._idle, *self._busy]))
 
-    async def inspect(self, path: Path) -> Picture:
-        """Decode the file's picture completely; return what it is.
+    async def inspect(self, path: Path, widths: Iterable[int] = ()) -> Picture:
+        """Decode the file's picture completely; return what it is, with thumbnails of those widths that it exceeds.
 
-        Raises as `pictures.inspect()`, and UnavailableError.
+        Raises as `pictures.inspect()` and `shrinking.smaller()`, and UnavailableError.
         """
-        found, _ = await self._run(UPLOADS, lambda: _local_file(path), {})
-        return Picture(**found["picture"])
+        found, content = await self._run(UPLOADS, lambda: _local_file(path), {"widths": [*widths]})
+        rest = io.BytesIO(content)
+        thumbnails = {int(width): rest.read(length) for width, length in found["thumbnails"].items()}
+        return Picture(**found["picture"] | {"thumbnails": thumbnails})
 
     async def shrink(self, opening: Opening, width: int) -> bytes:
         """Return the file's picture as a thumbnail. Raises as `shrinking.shrink()`, and UnavailableError."""
@@ -78,18 +89,34 @@ class Decoders:
         return thumbnail
 
     async def _run(self, queue: str, opening: Opening, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        for places in (1, self._turns.size):
-            memory = self._memory * places // self._turns.size
-            # Opened when its turn has come: a queue of hundreds holds no descriptors.
-            async with self._turns.turn(queue, places), opening() as file:
-                found, content = await shielded(self._decode(file, request | {"memory": memory}))
-            if not found.get("needs_more_memory") or memory == self._memory:
-                break
+        found, content = await self._attempt(queue, opening, request, 1, QUICK_SECONDS)
+        if found.get("lacks"):
+            async with self._demanding.turn(queue):
+                for places in self._further(found["lacks"]):
+                    found, content = await self._attempt(queue, opening, request, places, DEADLINE_SECONDS)
+                    if found.get("lacks") != "memory":
+                        break
         _raise_failure(found)
         return found, content
 
+    def _further(self, lacks: str) -> list[int]:
+        """Return with how many shares of the memory a picture is tried again that has lacked memory or time."""
+        everything = self._turns.size
+        if lacks == "time":
+            return sorted({1, everything})
+        return [everything] if everything > 1 else []
+
+    async def _attempt(
+        self, queue: str, opening: Opening, request: dict[str, Any], places: int, seconds: float
+    ) -> tuple[dict[str, Any], bytes]:
+        """Give the picture so many shares of the memory, and so much processor time at most."""
+        memory = self._memory * places // self._turns.size
+        # Opened when its turn has come: a queue of hundreds holds no descriptors.
+        async with self._turns.turn(queue, places), opening() as file:
+            return await shielded(self._decode(file, request | {"memory": memory, "seconds": seconds}))
+
     async def _decode(self, file: BinaryIO, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Have a process do it; one that does not survive it has met a picture that is too demanding."""
+        """Have a process do it; say what one has lacked that does not survive it."""
         async with self._process() as process:
             try:
                 async with asyncio.timeout(DEADLINE_SECONDS):
@@ -97,9 +124,12 @@ class Decoders:
             except (EOFError, OSError, TimeoutError):
                 status = await process.end()
                 self._refuse_after_end()
-                logger.warning("A picture was refused: its decoder did not survive it (status %d)", status)
-                # Out of time is final; some libraries abort when they are out of memory.
-                return {"needs_more_memory": status not in {-signal.SIGXCPU, -signal.SIGKILL}}, b""
+        if status == -signal.SIGPROF and request["seconds"] < DEADLINE_SECONDS:
+            return {"lacks": "time"}, b""
+        size = os.fstat(file.fileno()).st_size
+        logger.warning("A decoder did not survive a picture of %d bytes (status %d)", size, status)
+        # Killed is final; some libraries abort when they are out of memory.
+        return {"lacks": None if status in {-signal.SIGPROF, -signal.SIGKILL} else "memory"}, b""
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[DecoderProcess]:
@@ -135,11 +165,11 @@ def _processors() -> int:
 def _raise_failure(found: dict[str, Any]) -> None:
     """Raise the error that a decoder's answer stands for, if it does."""
     match found:
-        case {"needs_more_memory": True, "error": _}:
+        case {"error": "InvalidRequestError", "lacks": "memory"}:
             raise errors.InvalidRequestError(DAMAGED_OR_TOO_DEMANDING)
         case {"error": str(name), "sentence": str(sentence)}:
             raise {error.__name__: error for error in decoder.ERRORS}[name](sentence)
-        case {"needs_more_memory": _}:
+        case {"lacks": _}:
             raise errors.TooLargeError(TOO_DEMANDING)
 
 

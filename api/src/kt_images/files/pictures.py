@@ -1,11 +1,12 @@
 """What an uploaded file holds: a picture that decodes completely, its type and its size."""
 
 import contextlib
+import errno
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import pillow_heif
@@ -52,16 +53,22 @@ ON_ITS_SIDE = {5, 6, 7, 8}
 
 # Is told of pixels before they are decoded; may raise MemoryError.
 Declare = Callable[[int], None]
+# Is shown the frame that stands for the picture once it is decoded, and its width in pixels when it is upright.
+Show = Callable[[Image.Image, int], None]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's media type, the extension that goes with it, and its size in pixels when it is shown upright."""
+    """A picture's media type, the extension that goes with it, and its size in pixels when it is shown upright.
+
+    `thumbnails` are those that were made of it on this occasion, by their widths.
+    """
 
     content_type: str
     extension: str
     width: int
     height: int
+    thumbnails: dict[int, bytes] = field(default_factory=dict)
 
 
 def prepare(max_pixels: int) -> None:
@@ -76,10 +83,11 @@ def prepare(max_pixels: int) -> None:
     Image.init()
 
 
-def inspect(file: BinaryIO, max_pixels: int, declare: Declare) -> Picture:
+def inspect(file: BinaryIO, max_pixels: int, declare: Declare, show: Show = lambda _image, _width: None) -> Picture:
     """Decode every frame of the file's picture; return its type and size. Blocks.
 
-    `declare` is told the pixels of each frame before they are decoded.
+    `declare` is told the pixels of each frame before they are decoded. What `show` raises is as if decoding had raised
+    it.
 
     Raises UnsupportedMediaTypeError for anything but a picture of a known format, TooLargeError for more than
     `max_pixels` (of all frames together) or MAX_FRAMES, InvalidRequestError for an empty, truncated or damaged file.
@@ -91,7 +99,7 @@ def inspect(file: BinaryIO, max_pixels: int, declare: Declare) -> Picture:
     with opened(file, declare) as image:
         content_type = _content_type(image)
         scans = count_scans(file) if content_type == "image/jpeg" else 1
-        width, height = _decode(image, max_pixels, max_pixels * MAX_SCANS // max(scans, 1), declare)
+        width, height = _decode(image, max_pixels, max_pixels * MAX_SCANS // max(scans, 1), declare, show)
     check_end(file, content_type)
     return Picture(content_type, EXTENSIONS[content_type], width, height)
 
@@ -111,12 +119,15 @@ def opened(file: BinaryIO, declare: Declare) -> Iterator[Image.Image]:
 
 
 def translate(error: Exception) -> KtImagesError | None:
-    """Return what an exception of the libraries means; None if it is the disk's, or memory's."""
+    """Return what an exception of the libraries means; None if it is the disk's, or memory's.
+
+    EINVAL is the picture's: a place in the file that no file can have.
+    """
     if isinstance(error, UnidentifiedImageError):
         return UnsupportedMediaTypeError(UNSUPPORTED)
     if isinstance(error, Image.DecompressionBombError):
         return TooLargeError(TOO_LARGE)
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}):
         return None
     if isinstance(error, ValueError) and TEXTS_TOO_LARGE.search(str(error)):
         return TooLargeError("The image contains too much text")
@@ -131,7 +142,7 @@ def _content_type(image: Image.Image) -> str:
     return f"image/{image.format}".lower()
 
 
-def _decode(image: Image.Image, max_pixels: int, max_frame: int, declare: Declare) -> tuple[int, int]:
+def _decode(image: Image.Image, max_pixels: int, max_frame: int, declare: Declare, show: Show) -> tuple[int, int]:
     """Decode all frames, each of at most `max_frame` pixels; return the size of the one that is shown, upright."""
     shown, pixels, frames, size = image.tell(), 0, 0, (0, 0)
     while _has_frame(image, frames):
@@ -141,8 +152,11 @@ def _decode(image: Image.Image, max_pixels: int, max_frame: int, declare: Declar
             raise TooLargeError(TOO_LARGE)
         declare(frame)
         image.load()
+        if image.width * image.height > frame:  # a HEIF may be larger than it declared
+            raise InvalidRequestError(DAMAGED)
         if frames == shown:  # only now: some formats are decoded to find their EXIF data
             size = _upright_size(image)
+            show(image, size[0])
         frames += 1
     return size
 

@@ -1,5 +1,6 @@
 """A picture made smaller: a WebP that stands upright and carries no metadata."""
 
+import math
 from io import BytesIO
 from typing import BinaryIO, cast
 
@@ -26,10 +27,17 @@ SCALABLE = {"L", "RGB", "CMYK", "YCbCr"}
 # Modes whose colour profile still holds after the conversion to WebP.
 PROFILED = {"RGB", "RGBA", "P"}
 
-# How much larger than asked for a picture may be when strips of it are reduced; the rest is scaled with a good filter.
-REDUCING_GAP = 3.0
+# How much larger than asked for a picture may be when strips of it are reduced, or all of it is; the rest is scaled
+# with a good filter.
+STRIPS_GAP, REDUCING_GAP = 3.0, 2.0
+# In pixels, of which all are held beside the picture: it may be as large as fits.
+MAX_REDUCED = 8 * 2**20
 # Converted at once: copies of a strip cost nothing, copies of a whole picture may not fit.
 STRIP_PIXELS = 2**20
+
+# In bytes. Honest ones of cameras and screens are far smaller; one may be as large as a file, and would be in each
+# thumbnail.
+MAX_PROFILE = 256 * 1024
 
 Size = tuple[int, int]
 
@@ -41,28 +49,44 @@ def shrink(file: BinaryIO, width: int, declare: Declare) -> bytes:
     """
     with opened(file, declare) as image:
         declare(image.width * image.height)
-        profile = image.info.get("icc_profile") if image.mode in PROFILED else None
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-        if orientation in ON_ITS_SIDE:
-            limits = (min(image.width, MAX_HEIGHT), width)
-        else:
-            limits = (width, min(image.height, MAX_HEIGHT))
-        small = image if image.mode in SCALABLE else _reduced(image, limits)
-        # Small first, then upright: the other way round takes four times the time and the memory.
-        small.thumbnail(limits)
-        if turn := TURNS.get(orientation or 0):
-            small = small.transpose(turn)
-        webp = BytesIO()
-        mode = "RGBA" if small.mode == "RGBA" else "RGB"
-        small.convert(mode).save(webp, "WEBP", icc_profile=profile, exif=b"", xmp=b"")
-        return webp.getvalue()
+        image.load()
+        return smaller(image, width)
+
+
+def smaller(image: Image.Image, width: int) -> bytes:
+    """Return what `shrink()` returns, of a picture that is loaded. The picture itself stays as it is."""
+    profile = image.info.get("icc_profile") if image.mode in PROFILED else None
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    if orientation in ON_ITS_SIDE:
+        limits = (min(image.width, MAX_HEIGHT), width)
+    else:
+        limits = (width, min(image.height, MAX_HEIGHT))
+    small = image if image.mode in SCALABLE else _reduced(image, limits)
+    # Small first, then upright: the other way round takes four times the time and the memory.
+    small = small.resize(fitting(small.size, limits), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
+    if turn := TURNS.get(orientation or 0):
+        small = small.transpose(turn)
+    webp = BytesIO()
+    mode = "RGBA" if small.mode == "RGBA" else "RGB"
+    if profile and len(profile) > MAX_PROFILE:
+        profile = None
+    small.convert(mode).save(webp, "WEBP", icc_profile=profile, exif=b"", xmp=b"")
+    return webp.getvalue()
+
+
+def fitting(size: Size, limits: Size) -> Size:
+    """Return the largest size of the same shape within the limits, and not above the size itself."""
+    factor = max(1.0, size[0] / limits[0], size[1] / limits[1])
+    width, height = (max(1, round(side / factor)) for side in size)
+    return width, height
 
 
 def _reduced(image: Image.Image, limits: Size) -> Image.Image:
     """Return the picture in RGB or RGBA, and smaller by a whole factor where it is far above the limits."""
-    image.load()
     levels = cast("tuple[float, float]", image.getextrema()) if image.mode in {"I", "F"} else (0.0, 0.0)
-    factor = max(1, int(max(image.width / limits[0], image.height / limits[1]) / REDUCING_GAP))
+    above = max(image.width / limits[0], image.height / limits[1])
+    most = math.sqrt(image.width * image.height / MAX_REDUCED)
+    factor = max(1, int(max(above / STRIPS_GAP, min(above, math.ceil(most)))))
     rows = factor * max(1, STRIP_PIXELS // (image.width * factor))
     reduced: Image.Image | None = None
     for top in range(0, image.height, rows):

@@ -1,4 +1,4 @@
-"""Thumbnails: made on first request and kept beside their originals."""
+"""Thumbnails: made at the upload or on first request, and kept beside their originals."""
 
 import asyncio
 import functools
@@ -79,16 +79,31 @@ class Thumbnails:
         except (InvalidRequestError, UnsupportedMediaTypeError) as error:
             raise DamagedStoreError from error
         try:
-            await self._keep(thumbnail, key, original)
+            await self._keep(thumbnail, key)
+            await self._remove_unless(original, key)
         except (DiskFullError, UnavailableError) as error:
             logger.warning("A thumbnail could not be kept: %s", error)
         return thumbnail
 
-    async def _keep(self, thumbnail: bytes, key: str, original: Attachment) -> None:
+    async def keep(self, thumbnails: dict[int, bytes], object_key: str) -> None:
+        """Keep the thumbnails of an object that is on its way, by their widths; one that cannot be kept is made later.
+
+        The object must be known to the collector, which removes them with it if it never arrives.
+        """
+        for width, thumbnail in thumbnails.items():
+            try:
+                await self._keep(thumbnail, thumbnail_key(object_key, width))
+            except (DiskFullError, UnavailableError) as error:
+                logger.warning("A thumbnail could not be kept: %s", error)
+
+    async def _keep(self, thumbnail: bytes, key: str) -> None:
         async with self._store.receive(InMemory(thumbnail), len(thumbnail)) as received:
             await self._store.keep(received, key, CONTENT_TYPE)
+
+    async def _remove_unless(self, original: Attachment, key: str) -> None:
+        """Remove the thumbnail if its original is gone: the collector was here, and comes for it no more."""
         try:
             async with self._store.content(original.object_key):
                 pass
         except DamagedStoreError:
-            await self._store.remove([key])  # the collector was here, and comes for this object no more
+            await self._store.remove([key])
