@@ -104,7 +104,7 @@ async def test_a_thumbnail_is_there_when_the_upload_is_acknowledged(image, setti
     made = await image.post("/images/upload", data={"image": BytesIO(JPEG.read_bytes())})
     assert made.status == 201
     (file,) = await (await image.get("/images/2/attachments")).json()
-    assert (await image.get(f"{file['url']}?width=320")).content_type == "image/webp"
+    assert (await image.get(f"{file['url']}&width=320")).content_type == "image/webp"
 
 
 @pytest.mark.parametrize("size", [(320, 1000), (100, 100)])
