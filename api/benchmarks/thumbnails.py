@@ -1,4 +1,4 @@
-"""Smaller pictures, made when they are asked for, against Pillow alone; and with the upload, against an upload without."""
+"""Smaller pictures: made when they are asked for, against Pillow alone; and with the upload, against one without."""
 
 import os
 import time
@@ -55,19 +55,18 @@ def with_uploads(run: Run) -> Iterator[Row]:
         originals = pictures.photographs(place.folder, ORIGINALS)
 
         def seconds(port: int) -> float:
-            return ORIGINALS / _rate(lambda: list(connections.map(forms.upload, repeat(port), originals)))
+            return _seconds(lambda: list(connections.map(forms.upload, repeat(port), originals)))
 
         uploads = alternate(
             {"with": lambda: seconds(place.port), "without": lambda: seconds(without.port)}, run.rounds, TURNS
         )
         pages: dict[str, list[float]] = {"right after": [], "later": []}
         for _ in range(run.rounds):
-            tiles = list(connections.map(forms.upload, repeat(place.port), (originals * TILES)[:TILES]))
-            paths = [f"/media/{tile}/{path.name}?width={WIDTH}" for tile, path in zip(tiles, originals * TILES)]
+            shown = (originals * TILES)[:TILES]
+            tiles = list(connections.map(forms.upload, repeat(place.port), shown))
+            paths = [f"/media/{tile}/{path.name}?width={WIDTH}" for tile, path in zip(tiles, shown, strict=True)]
             for page in pages.values():
-                page.append(
-                    1 / _rate(lambda paths=paths: list(connections.map(client.read, repeat(place.port), paths)))
-                )
+                page.append(_seconds(lambda paths=paths: list(connections.map(client.read, repeat(place.port), paths))))
     what, seen = f"uploads of {ORIGINALS} photographs, with thumbnails of {WIDTH}", medians(uploads, "s")
     yield Row(what, "without thumbnails", 1.15, "of their time", ratios(*uploads.values()), seen=seen)
     what = f"a page of {TILES} tiles, right after their upload"
@@ -90,6 +89,10 @@ def _shrink(path: Path) -> None:
 
 
 def _rate(make: Callable[[], object]) -> float:
+    return ORIGINALS / _seconds(make)
+
+
+def _seconds(make: Callable[[], object]) -> float:
     started = time.perf_counter()
     make()
-    return ORIGINALS / (time.perf_counter() - started)
+    return time.perf_counter() - started

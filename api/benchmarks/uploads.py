@@ -71,14 +71,8 @@ def small(run: Run) -> Iterator[Row]:
             )
             runner.run(decoders.__aexit__(None, None, None))
     more = [process - here for process, here in zip(*milliseconds.values(), strict=True)]
-    yield Row(
-        "decoding of a small picture",
-        "in the service's own process",
-        1,
-        "ms more",
-        more,
-        seen=medians(milliseconds, "ms"),
-    )
+    seen = medians(milliseconds, "ms")
+    yield Row("decoding of a small picture", "in the service's own process", 1, "ms more", more, seen=seen)
     with scratch.service(run.server) as place, ThreadPoolExecutor(CONNECTIONS) as threads:
         paths = pictures.small(place.folder, SMALL)
         requests = [forms.request(path) for path in paths]

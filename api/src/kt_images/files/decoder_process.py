@@ -24,9 +24,13 @@ NEEDED = 10
 PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG")
 
 
+# Of glibc. With an arena for each thread, address space would say nothing about memory; and without a fixed threshold
+# a large block that is free, below a small one in use, would not be given back.
+MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+
+
 def _environment() -> dict[str, str]:
-    # With an arena for each thread, address space would say nothing about memory.
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"MALLOC_ARENA_MAX": "1"}
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | MALLOC
 
 
 def _expect_descriptors(descriptor: int) -> None:

@@ -35,6 +35,9 @@ MAX_REDUCED = 8 * 2**20
 # Converted at once: copies of a strip cost nothing, copies of a whole picture may not fit.
 STRIP_PIXELS = 2**20
 
+# Of WebP's six: twice as fast as the usual one, and a twentieth larger.
+METHOD = 2
+
 # In bytes. Honest ones of cameras and screens are far smaller; one may be as large as a file, and would be in each
 # thumbnail.
 MAX_PROFILE = 256 * 1024
@@ -70,7 +73,7 @@ def smaller(image: Image.Image, width: int) -> bytes:
     mode = "RGBA" if small.mode == "RGBA" else "RGB"
     if profile and len(profile) > MAX_PROFILE:
         profile = None
-    small.convert(mode).save(webp, "WEBP", icc_profile=profile, exif=b"", xmp=b"")
+    small.convert(mode).save(webp, "WEBP", method=METHOD, icc_profile=profile, exif=b"", xmp=b"")
     return webp.getvalue()
 
 
