@@ -1,7 +1,7 @@
 """The processes that decode pictures: as many as processors, started when they are needed, replaced when they end.
 
 A picture gets an equal share of the memory for decoding. One that needs more gets all of it, when no other is decoded.
-Uploads and thumbnails wait in queues of their own.
+Uploads of each client, and thumbnails, wait in queues of their own.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from kt_images.files import decoder
 from kt_images.files.decoder_process import DecoderProcess
 from kt_images.files.failures import translate
 from kt_images.files.pictures import DAMAGED_OR_TOO_DEMANDING, TOO_DEMANDING, Picture
-from kt_images.files.turns import Turns
+from kt_images.files.turns import Queue, Turns
 from kt_images.shielding import shielded
 
 logger = logging.getLogger(__name__)
@@ -63,20 +63,20 @@ class Decoders:
         self._has_ended = True
         await asyncio.gather(*(process.end() for process in [*self._idle, *self._busy]))
 
-    async def inspect(self, path: Path) -> Picture:
-        """Decode the file's picture completely; return what it is.
+    async def inspect(self, path: Path, client: str = "") -> Picture:
+        """Decode the file's picture completely; return what it is. Those of each `client` wait in a queue of their own.
 
         Raises as `pictures.inspect()`, and UnavailableError.
         """
-        found, _ = await self._run(UPLOADS, lambda: _local_file(path), {})
+        found, _ = await self._run((UPLOADS, client), lambda: _local_file(path), {})
         return Picture(**found["picture"])
 
     async def shrink(self, opening: Opening, width: int) -> bytes:
         """Return the file's picture as a thumbnail. Raises as `shrinking.shrink()`, and UnavailableError."""
-        _, thumbnail = await self._run(THUMBNAILS, opening, {"width": width})
+        _, thumbnail = await self._run((THUMBNAILS, ""), opening, {"width": width})
         return thumbnail
 
-    async def _run(self, queue: str, opening: Opening, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    async def _run(self, queue: Queue, opening: Opening, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         for places in (1, self._turns.size):
             memory = self._memory * places // self._turns.size
             # Opened when its turn has come: a queue of hundreds holds no descriptors.
