@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web, web_server
 from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.web_protocol import _ErrInfo
 
 from kt_images.http import problems, safety
 from kt_images.http.parsing import TakingTurns
@@ -49,10 +50,17 @@ class Protocol(TakingTurns):
     def parse_piece(self, piece: bytes) -> None:
         """Parse a piece of a head, which must be complete soon, or of a body, which others watch over."""
         super().parse_piece(piece)
+        self._pass_on_errors()
         if self._waiter is None or self._waiter.done():
             self._expect_nothing()
         elif self._limit is None:
             self._expect_head()
+
+    def _pass_on_errors(self) -> None:
+        """Tell whoever reads a body that its framing is broken, for which aiohttp would let it wait."""
+        request = self._current_request
+        if request and self._messages and isinstance(self._messages[-1][0], _ErrInfo) and not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError("The framing of the body is broken"))
 
     def _expect_head(self) -> None:
         self._limit = self._loop.call_later(HEAD_SECONDS, self.force_close)
