@@ -1,5 +1,7 @@
 """A file and its row: what is told to the client when the database's answer is lost."""
 
+import asyncio
+import contextlib
 import os
 
 import aiohttp
@@ -89,3 +91,25 @@ async def test_an_upload_without_an_answer_can_be_repeated(image, settings, monk
     assert await upload(image, url) == 200
     assert (await (await image.get("/images")).json())[-1]["totalImages"] == 2
     assert len(files(settings)) == 1
+
+
+async def test_one_client_leaves_places_for_the_others(serve):
+    client = await serve(max_uploads=4, body_timeout=5)
+    head = b"POST /images/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 999\r\n\r\n"
+
+    async def begin(address):
+        """Begin an upload; return the status if it comes at once."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port, local_addr=(address, 0))
+        writers.append(writer)
+        writer.write(head)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                return int((await reader.readline()).split()[1])
+
+    writers = []
+    assert [await begin("127.0.0.2") for _ in range(4)] == [None, None, None, 503]
+    assert [await begin("127.0.0.3") for _ in range(2)] == [None, 503]
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.sleep(0.2)
+    assert await upload(client, "/images/upload") == 201

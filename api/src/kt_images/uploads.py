@@ -10,7 +10,8 @@ Steps 2 to 4 run to completion even if the client leaves, and no database connec
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
 from kt_images.base_settings import Settings
@@ -26,9 +27,17 @@ from kt_images.files.thumbnails import Thumbnails
 from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
 from kt_images.shielding import shielded
 
+# Of the places for uploads, what one client may occupy at most.
+SHARE = 0.75
+
 
 class Upload(Protocol):
-    """A file on its way in. What its sender says about it is known once its bytes are read."""
+    """A file on its way in. What its sender says about it is known once its bytes are read.
+
+    `client` stands for the sender: those of one share what is scarce with those of the others.
+    """
+
+    client: str
 
     def file(self) -> AsyncIterator[bytes]:
         """Yield the bytes; end only when the whole request was read."""
@@ -52,7 +61,8 @@ class Uploads:
         self._widths = settings.eager_widths
         self._max_size = settings.max_upload_size
         self._max_attachments = settings.max_attachments
-        self._places = asyncio.Semaphore(settings.max_uploads)
+        self._max_uploads = settings.max_uploads
+        self._under_way: Counter[str] = Counter()  # of each client
 
     async def attach(self, upload: Upload, image_id: int, filename: str) -> Attachment:
         """Store a file as the image's attachment `filename`, replacing one of that name.
@@ -60,10 +70,10 @@ class Uploads:
         Raises ImageNotFoundError, TooManyAttachmentsError, DigestMismatchError, UnavailableError, and what `receive()`
         and `inspect()` raise.
         """
-        async with self._place():
+        with self._place(upload.client):
             await attachments.check_room(self._db, image_id, filename, self._max_attachments)
             async with self._received(upload) as received:
-                picture = await self._decoders.inspect(received.path, self._widths)
+                picture = await self._decoders.inspect(received.path, self._widths, upload.client)
                 return await shielded(self._attach(received, picture, image_id, filename))
 
     async def create(self, upload: ImageUpload, on_duplicate: OnDuplicate) -> tuple[Image, bool]:
@@ -73,17 +83,25 @@ class Uploads:
         DuplicateError, MERGE_TAGS adds the tags to that image. Raises InvalidRequestError when it would have too many,
         and what `attach()` raises.
         """
-        async with self._place(), self._received(upload) as received:
-            new = upload.image()
-            picture = await self._decoders.inspect(received.path, self._widths)
-            return await shielded(self._create(received, picture, new, on_duplicate))
+        with self._place(upload.client):
+            async with self._received(upload) as received:
+                new = upload.image()
+                picture = await self._decoders.inspect(received.path, self._widths, upload.client)
+                return await shielded(self._create(received, picture, new, on_duplicate))
 
-    def _place(self) -> asyncio.Semaphore:
-        """Return the places for uploads, of which one is free."""
+    @contextlib.contextmanager
+    def _place(self, client: str) -> Iterator[None]:
+        """Occupy one of the places for uploads. Raises UnavailableError when none is free for this client."""
         # Each holds up to a megabyte while it waits for its client; one that waited here would hold as much.
-        if self._places.locked():
+        most_of_one = max(1, int(self._max_uploads * SHARE))
+        if self._under_way.total() >= self._max_uploads or self._under_way[client] >= most_of_one:
             raise UnavailableError("Too many uploads are being received; please try again")
-        return self._places
+        self._under_way[client] += 1
+        try:
+            yield
+        finally:
+            self._under_way[client] -= 1
+            self._under_way = +self._under_way  # without those that have none
 
     @contextlib.asynccontextmanager
     async def _received(self, upload: Upload) -> AsyncIterator[Received]:

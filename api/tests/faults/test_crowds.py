@@ -264,3 +264,33 @@ async def test_a_crowd_that_never_sends_a_whole_head_is_let_go_in_time_and_holds
     assert more < 50 * MEGABYTE + count * 30 * 1024
     assert p99 < 0.1
     assert process.num_fds() < 60
+
+
+async def test_an_upload_waits_for_few_of_those_that_another_client_has_sent(service, thorough):
+    _, url = service
+    bomb, count = HOSTILE["a million private chunks"](), 50 if thorough else 8
+
+    def client(address):
+        return aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0, local_addr=(address, 0)))
+
+    async def upload(session, content):
+        async with session.post("/images/upload", data=form(content)) as answer:
+            await answer.read()
+            return answer.status
+
+    async with client("127.0.0.1") as hostile, client("127.0.0.2") as honest:
+        assert await upload(honest, PICTURE) == 201
+        started = time.monotonic()
+        bombs = [asyncio.create_task(upload(hostile, bomb)) for _ in range(count)]
+        await asyncio.sleep(3)
+        waits = []
+        while not any(task.done() for task in bombs) or len(waits) < 3:
+            waiting = time.monotonic()
+            assert await upload(honest, PICTURE) == 201
+            waits.append(time.monotonic() - waiting)
+        unfinished = sum(not task.done() for task in bombs)
+        answers = Counter(await asyncio.gather(*bombs))
+        took = time.monotonic() - started
+    print(f"{count} bombs took {took:.0f} s: {dict(answers)}; uploads beside them {max(waits):.1f} s at most", end="")
+    assert unfinished > count // 3
+    assert max(waits) < took / 2

@@ -429,15 +429,15 @@ async def test_who_leaves_a_queue_leaves_it_whatever_happens_at_the_same_moment(
     done = []
 
     async def wait():
-        async with turns.turn("a"):
+        async with turns.turn(("a", "")):
             done.append(1)
 
-    async with turns.turn("a"):
+    async with turns.turn(("a", "")):
         first, second = asyncio.create_task(wait()), asyncio.create_task(wait())
         await asyncio.sleep(0)
         first.cancel()
     await asyncio.wait([first, second])
     assert first.cancelled()
     assert done == [1]
-    async with turns.turn("a"):
+    async with turns.turn(("a", "")):
         pass

@@ -103,3 +103,24 @@ async def test_a_connection_too_many_is_a_503_and_the_others_are_served(client, 
     async with asyncio.timeout(5):
         while protocol.Protocol._open > limit - protocol.RESERVED - 5:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("url", "content_type", "start", "rest"),
+    [
+        ("/images", "application/json", b'5\r\n{"fil\r\n', b"zz\r\n"),
+        ("/images", "application/json", b'5\r\n{"fil', b"XX\r\n"),
+        ("/images/upload", "multipart/form-data; boundary=b", b"5\r\n--b\r\n\r\n", b"zz\r\n"),
+    ],
+)
+async def test_a_body_whose_framing_breaks_is_refused_at_once(client, caplog, url, content_type, start, rest):
+    reader, writer = await connect(client)
+    head = f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(head.encode() + start)
+    await asyncio.sleep(0.1)
+    writer.write(rest)
+    answer = await ended(reader)
+    assert answer.count(b"HTTP/1.") == 1
+    assert answer.split()[1] == b"400"
+    assert caplog.messages == []
+    writer.close()

@@ -45,12 +45,30 @@ async def test_a_body_that_is_no_image_is_refused_and_leaves_nothing(client, bod
         {"Content-Type": "application/json; charset=nonsense"},
         {"Content-Type": "application/json; charset=utf-16"},
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
-        {"Content-Type": "application/json", "Content-Encoding": "br"},
+        {"Content-Type": "application/json", "Content-Encoding": "deflate"},
     ],
 )
-async def test_a_body_in_a_form_that_cannot_be_read_is_refused(client, headers):
-    answer = await client.post("/images", data=b'{"filename": "a.jpg"}', headers=headers)
-    assert answer.status == 400, await answer.text()
+async def test_a_body_in_a_form_that_cannot_be_read_is_refused(client, headers, caplog):
+    for _ in range(3):
+        answer = await client.post("/images", data=b'{"filename": "a.jpg"}', headers=headers)
+        assert answer.status == 400, await answer.text()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd"])
+@pytest.mark.parametrize("url", ["/images", "/images/upload"])
+async def test_a_body_in_an_unknown_encoding_is_refused_with_a_word_on_it(client, url, encoding):
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = await client.post(url, data=b'{"filename": "a.jpg"}', headers=headers)
+    assert answer.status == 415
+    assert "Content-Encoding" in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize("url", ["/", "/oas", "/oas/spec", "/oas/index.js"])
+async def test_a_page_takes_no_parameters_either(client, url):
+    answer = await client.get(f"{url}?x=1", allow_redirects=False)
+    sentence = "x: This call has no such parameter; it takes none"
+    assert (answer.status, (await answer.json())["error"]) == (400, sentence)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 A picture gets an equal share of the memory for decoding, and half a second. One that needs more memory gets all of it,
 when no other is decoded; one that needs more time waits until few others do.
-Uploads and thumbnails wait in queues of their own.
+Uploads of each client, and thumbnails, wait in queues of their own.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from kt_images.files import decoder, threads
 from kt_images.files.decoder_process import DecoderProcess
 from kt_images.files.failures import translate
 from kt_images.files.pictures import DAMAGED_OR_TOO_DEMANDING, TOO_DEMANDING, Picture
-from kt_images.files.turns import Turns
+from kt_images.files.turns import Queue, Turns
 from kt_images.shielding import shielded
 
 logger = logging.getLogger(__name__)
@@ -73,22 +73,24 @@ class Decoders:
         self._has_ended = True
         await asyncio.gather(*(process.end() for process in [*self._idle, *self._busy]))
 
-    async def inspect(self, path: Path, widths: Iterable[int] = ()) -> Picture:
+    async def inspect(self, path: Path, widths: Iterable[int] = (), client: str = "") -> Picture:
         """Decode the file's picture completely; return what it is, with thumbnails of those widths that it exceeds.
+
+        The pictures of each `client` wait in a queue of their own.
 
         Raises as `pictures.inspect()` and `shrinking.smaller()`, and UnavailableError.
         """
-        found, content = await self._run(UPLOADS, lambda: _local_file(path), {"widths": [*widths]})
+        found, content = await self._run((UPLOADS, client), lambda: _local_file(path), {"widths": [*widths]})
         rest = io.BytesIO(content)
         thumbnails = {int(width): rest.read(length) for width, length in found["thumbnails"].items()}
         return Picture(**found["picture"] | {"thumbnails": thumbnails})
 
     async def shrink(self, opening: Opening, width: int) -> bytes:
         """Return the file's picture as a thumbnail. Raises as `shrinking.shrink()`, and UnavailableError."""
-        _, thumbnail = await self._run(THUMBNAILS, opening, {"width": width})
+        _, thumbnail = await self._run((THUMBNAILS, ""), opening, {"width": width})
         return thumbnail
 
-    async def _run(self, queue: str, opening: Opening, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    async def _run(self, queue: Queue, opening: Opening, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         found, content = await self._attempt(queue, opening, request, 1, QUICK_SECONDS)
         if found.get("lacks"):
             async with self._demanding.turn(queue):
@@ -107,7 +109,7 @@ class Decoders:
         return [everything] if everything > 1 else []
 
     async def _attempt(
-        self, queue: str, opening: Opening, request: dict[str, Any], places: int, seconds: float
+        self, queue: Queue, opening: Opening, request: dict[str, Any], places: int, seconds: float
     ) -> tuple[dict[str, Any], bytes]:
         """Give the picture so many shares of the memory, and so much processor time at most."""
         memory = self._memory * places // self._turns.size

@@ -1,4 +1,4 @@
-"""A fair queue for a scarce resource: each kind of work has a bounded queue, and the queues take turns."""
+"""A fair queue for a scarce resource: kinds of work take turns, and within each kind those who ask for it."""
 
 import asyncio
 import contextlib
@@ -7,17 +7,22 @@ from collections.abc import AsyncIterator
 
 from kt_images.errors import UnavailableError
 
+# A kind of work, and who asks for it.
+Queue = tuple[str, str]
+Ticket = tuple[int, asyncio.Future[None]]
+
 
 class Turns:
-    """`size` places, and queues by name that take turns at them; each queue holds at most `waiting`."""
+    """`size` places, and queues that take turns at them; those of one kind hold at most `waiting` altogether."""
 
     def __init__(self, size: int, waiting: int) -> None:
         self.size, self._free, self._waiting = size, size, waiting
-        self._queues: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {}
+        # Whoever comes first is served next, and goes to the end. There are no empty queues.
+        self._kinds: dict[str, dict[str, deque[Ticket]]] = {}
 
     @contextlib.asynccontextmanager
-    async def turn(self, queue: str, places: int = 1) -> AsyncIterator[None]:
-        """Wait for so many places and occupy them meanwhile. Raises UnavailableError when the queue is full.
+    async def turn(self, queue: Queue, places: int = 1) -> AsyncIterator[None]:
+        """Wait for so many places and occupy them meanwhile. Raises UnavailableError when too many wait.
 
         A caller that is cancelled while it waits leaves the queue.
         """
@@ -27,19 +32,18 @@ class Turns:
         finally:
             self._leave(places)
 
-    async def _enter(self, name: str, places: int) -> None:
-        queue = self._queues.setdefault(name, deque())
-        if len(queue) >= self._waiting:
+    async def _enter(self, queue: Queue, places: int) -> None:
+        kind, who = queue
+        if sum(map(len, self._kinds.get(kind, {}).values())) >= self._waiting:
             raise UnavailableError("The service is busy with other pictures; please try again")
-        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append((places, ticket))
+        ticket: Ticket = (places, asyncio.get_running_loop().create_future())
+        self._kinds.setdefault(kind, {}).setdefault(who, deque()).append(ticket)
         self._admit()
         try:
-            await ticket
+            await ticket[1]
         except asyncio.CancelledError:
-            if ticket.cancelled():
-                with contextlib.suppress(ValueError):  # passed over already
-                    queue.remove((places, ticket))
+            if ticket[1].cancelled():
+                self._remove(queue, ticket)
                 self._admit()  # the next in the queue may need fewer places
             else:
                 self._leave(places)
@@ -51,13 +55,34 @@ class Turns:
 
     def _admit(self) -> None:
         """Give free places to the queues in turn; whoever needs more than are free makes the others wait."""
-        while waiting := [name for name, queue in self._queues.items() if queue]:
-            queue = self._queues[waiting[0]]
-            places, ticket = queue[0]
-            if places > self._free:
-                return
-            queue.popleft()
-            self._queues[waiting[0]] = self._queues.pop(waiting[0])  # to the end: the others come first next time
-            if not ticket.cancelled():
+        while ticket := self._next():
+            places, admitted = ticket
+            if not admitted.cancelled():
+                if places > self._free:
+                    return
                 self._free -= places
-                ticket.set_result(None)
+                admitted.set_result(None)
+            self._move_on()
+
+    def _next(self) -> Ticket | None:
+        """Return whose turn it is."""
+        queues = next(iter(self._kinds.values()), None)
+        return next(iter(queues.values()))[0] if queues else None
+
+    def _move_on(self) -> None:
+        """Take the one out whose turn it is, and move its queue and its kind to the end."""
+        kind, queues = next(iter(self._kinds.items()))
+        who, tickets = next(iter(queues.items()))
+        self._kinds[kind] = self._kinds.pop(kind)
+        queues[who] = queues.pop(who)
+        self._remove((kind, who), tickets[0])
+
+    def _remove(self, queue: Queue, ticket: Ticket) -> None:
+        kind, who = queue
+        tickets = self._kinds.get(kind, {}).get(who, deque())
+        if ticket in tickets:  # not passed over already
+            tickets.remove(ticket)
+            if not tickets:
+                del self._kinds[kind][who]
+            if not self._kinds[kind]:
+                del self._kinds[kind]

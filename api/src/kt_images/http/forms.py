@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 from kt_images.base_settings import Settings
 from kt_images.errors import DigestMismatchError, InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
 from kt_images.http import digests
+from kt_images.http.clients import client_of
 from kt_images.http.multipart import Multipart, Part
 
 FILE = "image"
@@ -29,6 +30,7 @@ class Form:
             raise UnsupportedMediaTypeError("Send the form without Content-Encoding: uploads must not be compressed")
         if (request.content_length or 0) > settings.max_upload_size + ENVELOPE:
             raise TooLargeError(f"The file is too large: at most {settings.max_upload_size} bytes are stored")
+        self.client = client_of(request)
         self._body = Multipart(request, settings.body_timeout)
         self._digests = digests.sha256(request.headers)
         self.filename: str | None = None

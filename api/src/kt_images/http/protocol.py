@@ -6,6 +6,8 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from aiohttp import web, web_server
+from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.web_protocol import _ErrInfo
 
 from kt_images.http import problems, safety
 from kt_images.http.parsing import TakingTurns
@@ -17,6 +19,7 @@ logger = sparing_logger(__name__)
 HEAD_SECONDS = 10.0
 # Descriptors that are not for clients: of the database, of files, of decoders.
 RESERVED = 200
+UNKNOWN_ENCODING = "The body's Content-Encoding is not supported; send the body as it is"
 
 
 class Protocol(TakingTurns):
@@ -47,10 +50,17 @@ class Protocol(TakingTurns):
     def parse_piece(self, piece: bytes) -> None:
         """Parse a piece of a head, which must be complete soon, or of a body, which others watch over."""
         super().parse_piece(piece)
+        self._pass_on_errors()
         if self._waiter is None or self._waiter.done():
             self._expect_nothing()
         elif self._limit is None:
             self._expect_head()
+
+    def _pass_on_errors(self) -> None:
+        """Tell whoever reads a body that its framing is broken, for which aiohttp would let it wait."""
+        request = self._current_request
+        if request and self._messages and isinstance(self._messages[-1][0], _ErrInfo) and not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError("The framing of the body is broken"))
 
     def _expect_head(self) -> None:
         self._limit = self._loop.call_later(HEAD_SECONDS, self.force_close)
@@ -83,7 +93,10 @@ class Protocol(TakingTurns):
             logger.debug("Not an HTTP request, from %s: %s", request.remote, message)
         if request.writer.output_size > 0:
             raise ConnectionResetError("Part of an answer is sent; no other can follow it")
-        response = problems.answer(HTTPStatus(status))
+        if isinstance(exc, ContentEncodingError):
+            response = problems.answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, UNKNOWN_ENCODING)
+        else:
+            response = problems.answer(HTTPStatus(status))
         safety.add_headers(response)
         response.force_close()
         return response
@@ -94,6 +107,9 @@ class Protocol(TakingTurns):
         """Send an answer, in the one error format if aiohttp refuses the request, as for an unknown Expect."""
         if isinstance(resp, web.HTTPException) and not problems.is_redirect(resp):
             resp = problems.answer_to(resp)
+        if request.content.exception():
+            resp.force_close()
+            self._lingering_time = 0.0  # there is no rest of the body that could be read and dropped
         return await super().finish_response(request, resp, start_time)
 
 

@@ -1,6 +1,6 @@
 """Fields that fail validation: which they are, and what is wrong with each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import pydantic
@@ -37,6 +37,14 @@ class ValidationFailedError(InvalidRequestError):
         """Translate pydantic's error about a part of the request."""
         faults = error.errors(include_input=False, include_url=False)
         return cls([detail(part, fault["loc"], _sentence(fault)) for fault in faults])
+
+
+def refuse_unknown_parameters(given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ValidationFailedError when a call is given parameters that it does not know."""
+    if unknown := [name for name in given if name not in known]:
+        allowed = f"it takes {', '.join(known)}" if known else "it takes none"
+        msg = f"This call has no such parameter; {allowed}"
+        raise ValidationFailedError([detail("query string", [name], msg) for name in unknown])
 
 
 def detail(part: str, loc: Iterable[str | int], msg: str) -> ErrorDetail:

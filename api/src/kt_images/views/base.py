@@ -20,7 +20,7 @@ from kt_images.database.pool import Pool
 from kt_images.database.shared import Shared
 from kt_images.errors import InvalidRequestError, StalledError, UnsupportedMediaTypeError
 from kt_images.files.store import Store
-from kt_images.http.validation import ValidationFailedError, detail
+from kt_images.http.validation import ValidationFailedError, refuse_unknown_parameters
 from kt_images.uploads import Uploads
 from kt_images.views import app_keys
 
@@ -139,10 +139,7 @@ class View(PydanticView):
                 unquote_to_bytes(self.request.raw_path).decode()
         except UnicodeDecodeError:
             raise InvalidRequestError("The URL is not UTF-8 after its percent signs are decoded") from None
-        if unknown := [name for name in self.request.rel_url.query if name not in known]:
-            allowed = f"it takes {', '.join(known)}" if known else "it takes none"
-            msg = f"This call has no such parameter; {allowed}"
-            raise ValidationFailedError([detail("query string", [name], msg) for name in unknown])
+        refuse_unknown_parameters(self.request.rel_url.query, known)
 
     async def on_validation_error(self, exception: pydantic.ValidationError, context: str) -> web.StreamResponse:
         """Refuse arguments that pydantic refuses, in the one error format."""

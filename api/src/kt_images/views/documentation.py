@@ -20,6 +20,7 @@ from aiohttp_pydantic.oas.struct import OpenApiSpec3
 from pydantic import BaseModel
 
 from kt_images.http import problems
+from kt_images.http.validation import refuse_unknown_parameters
 from kt_images.views.base import JSON, METHODS, View
 from kt_images.views.call import Call
 
@@ -186,7 +187,8 @@ def describing(app: web.Application) -> Handler:
     """Return the handler of /oas/spec; the document is made once, when it is first asked for."""
     text = functools.cache(lambda: json.dumps(view.generate_oas([app])))
 
-    async def spec(_request: web.Request) -> web.Response:
+    async def spec(request: web.Request) -> web.Response:
+        refuse_unknown_parameters(request.rel_url.query, ())
         return web.Response(text=text(), content_type=JSON)
 
     return spec

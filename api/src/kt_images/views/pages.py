@@ -6,6 +6,8 @@ from importlib import resources
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from kt_images.http.validation import refuse_unknown_parameters
+
 # Everything comes from the service itself. The page styles its elements one by one, and shows downloads as blobs.
 POLICY = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data: blob:; script-src 'self'; "
@@ -13,15 +15,17 @@ POLICY = (
 )
 
 
-async def home(_request: web.Request) -> web.Response:
+async def home(request: web.Request) -> web.Response:
     """Lead to the documentation."""
+    refuse_unknown_parameters(request.rel_url.query, ())
     raise web.HTTPFound("/oas")
 
 
 def file(name: str, content_type: str) -> Handler:
     """Return a handler that answers with a file of this package's folder `oas`."""
 
-    async def answer(_request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.Response:
+        refuse_unknown_parameters(request.rel_url.query, ())
         headers = {"Content-Type": f"{content_type}; charset=utf-8", "Content-Security-Policy": POLICY}
         return web.Response(body=_bytes(name), headers=headers)
 
