@@ -11,6 +11,7 @@ views           a module for each resource: typed arguments in, an answer out
 http            what any call needs, whatever it is about: errors, forms, conditions, sockets
 uploads         a file's way from a request into the store and the database
 collector       removes the objects of orphans
+counting        brings the counts of tags up to date
 pairing         which store belongs to which database
 shielding       runs a step to completion even if the caller is cancelled
 database        PostgreSQL: driver, pools, statements that requests share, schema, a module for each table, lists

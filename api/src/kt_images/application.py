@@ -16,6 +16,7 @@ from kt_images.views.images import ImageCountView, ImagesView, ImageView
 from kt_images.views.media import MediaView
 from kt_images.views.sending import Room
 from kt_images.views.tag_rename import TagRenameView
+from kt_images.views.tags import TagsView
 from kt_images.views.uploads import UploadView
 
 # Any text of a path, braces included; whether it is an id or a name is for the views to say.
@@ -28,6 +29,7 @@ VIEWS = {
     f"/images/{IMAGE_ID}": ImageView,
     f"/images/{IMAGE_ID}/attachments": AttachmentsView,
     f"/images/{IMAGE_ID}/attachment/{FILENAME}": AttachmentView,
+    "/tags": TagsView,
     "/tags/rename": TagRenameView,
     "/attachments": FoundAttachmentsView,
     f"/media/{IMAGE_ID}/{FILENAME}": MediaView,

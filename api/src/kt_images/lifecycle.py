@@ -1,6 +1,6 @@
 """What the application opens at its start and closes at its end, each in one place.
 
-In this order: the processes that decode pictures, the store, the database with its pools, the collector.
+In this order: the processes that decode pictures, the store, the database with its pools, the collector, the counting.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 from aiohttp import web
 
-from kt_images import collector
+from kt_images import collector, counting
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import UNHURRIED, Connection
@@ -82,7 +82,12 @@ async def give_up(app: web.Application) -> None:
     await app[app_keys.DECODERS].end()
 
 
-CONTEXTS = (_decoders, _store, _database, _collector)
+async def _counting(app: web.Application) -> AsyncIterator[None]:
+    async with _meanwhile(counting.keep_counting(app[app_keys.DATABASE].primary.statements)):
+        yield
+
+
+CONTEXTS = (_decoders, _store, _database, _collector, _counting)
 
 
 @contextlib.asynccontextmanager

@@ -225,6 +225,42 @@ class Selection(BaseModel):
     limit: int | None = None
 
 
+class TagOrder(StrEnum):
+    """The order of tags: by name, or by the number of images, the most first."""
+
+    NAME = "name"
+    IMAGES = "images"
+
+
+class TagSelection(BaseModel):
+    """Which tags are meant: those that meet every condition, the first `limit` of them in this order."""
+
+    tag: list[str] | None = None
+    prefix: str | None = None
+    contains: str | None = None
+    after: str | None = None
+    order: TagOrder = TagOrder.NAME
+    limit: int | None = None
+
+
+class TagCount(BaseModel):
+    """A tag, and on how many images it is."""
+
+    tag: str = Field(description="The tag.", examples=["canon"])
+    images: int = Field(description="How many images have it.", ge=1, examples=[12])
+
+
+class TagTotals(BaseModel):
+    """The end of a list of tags, sent only after every tag: the proof that the list is complete."""
+
+    totalTags: int = Field(description="Tags in the list.", ge=0)  # noqa: N815 (the seed's spelling)
+    totalChunks: int = Field(description="Chunks in the list.", ge=0)  # noqa: N815 (the seed's spelling)
+
+
+class TagList(RootModel[list[list[TagCount] | TagTotals]]):
+    """Chunks of tags in the order asked for, then the totals."""
+
+
 class ImageCount(BaseModel):
     """How many images there are."""
 

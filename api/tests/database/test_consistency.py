@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 from kt_images.database import images
 from kt_images.database.connection import Limits
 from kt_images.database.pool import Pool
+from kt_images.database.selection import ImageQuery
 from kt_images.database.stream import Pace, chunks
 from kt_images.models import ImageChanges, NewImage, Order, Selection
 
@@ -59,7 +60,9 @@ class ListWhileImagesComeAndGo(RuleBasedStateMachine):
         for tags in first:
             self.store(tags)
         self.throughout = {image_id for image_id, tags in self.now.items() if self.matches(tags)}
-        self.stream = chunks(self.pool, self.wanted, render, Pace(size=2, lease=0.005, crowded_lease=0.005))
+        self.stream = chunks(
+            self.pool, ImageQuery(wanted=self.wanted), render, Pace(size=2, lease=0.005, crowded_lease=0.005)
+        )
         self.ended = False
 
     async def opened(self):
@@ -157,7 +160,7 @@ async def test_the_worked_example(pool):
         await images.create(pool, [NewImage(filename=str(number), tags=["red"])])
     await images.delete(pool, 4)
     wanted, given = Selection(tags_all=["red"]), []
-    async with aclosing(chunks(pool, wanted, render, Pace(size=2, lease=0.02))) as stream:
+    async with aclosing(chunks(pool, ImageQuery(wanted=wanted), render, Pace(size=2, lease=0.02))) as stream:
         given.append(await anext(stream))
         await asyncio.sleep(0.1)
         await images.delete(pool, 5)
@@ -174,7 +177,7 @@ async def test_the_worked_example_newest_first(pool):
         await images.create(pool, [NewImage(filename=str(number), tags=["red"])])
     await images.delete(pool, 4)
     wanted, given = Selection(tags_all=["red"], order=Order.NEWEST), []
-    async with aclosing(chunks(pool, wanted, render, Pace(size=2, lease=0.02))) as stream:
+    async with aclosing(chunks(pool, ImageQuery(wanted=wanted), render, Pace(size=2, lease=0.02))) as stream:
         given.append(await anext(stream))
         await asyncio.sleep(0.1)
         await images.delete(pool, 2)

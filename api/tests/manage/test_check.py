@@ -153,3 +153,15 @@ def test_a_reader_that_leaves_is_no_traceback(check):
     os.close(writer)
     assert answer.stderr == ""
     assert answer.returncode == 1
+
+
+async def test_wrong_counts_of_tags_are_found_and_repaired(client, check, pool):
+    await client.post("/images", json={"filename": "a", "tags": ["x"]})
+    await pool.query("insert into tag_changes values ('x', 2), ('', -1)")
+    found = check("--ndjson")
+    assert found.returncode == 1
+    assert [(one["problem"], one["object"]) for one in map(json.loads, found.stdout.splitlines()[:-1])] == [
+        ("miscounted", ""), ("miscounted", "x")
+    ]  # fmt: skip
+    assert "counted anew" in check("--repair").stdout
+    assert check().returncode == 0

@@ -1,21 +1,16 @@
-"""The cursor of a list: images as JSON texts by their ids, a given number at a time."""
+"""The cursor of a list: rows of one column, a JSON text, a given number at a time."""
 
 import contextlib
+from typing import Any, Protocol
 
 from kt_images.database.connection import Connection
-from kt_images.database.selection import order_by, where
 from kt_images.errors import KtImagesError
-from kt_images.models import Selection
 
 # One message, and so one round trip, to the first rows.
 OPEN = """
     begin;
     set local cursor_tuple_fraction = {fraction};
-    declare list no scroll cursor for
-        select document from images
-        where {where}
-        order by {order}
-        limit %(limit)s;
+    declare list no scroll cursor for {query};
     fetch forward {size} from list
 """
 
@@ -28,17 +23,29 @@ CLOSE = "rollback"
 WHOLE_LIST, FIRST_STEPS = 1.0, 0.1
 
 
+class Query(Protocol):
+    """What a list is made of: an SQL query of one column, JSON texts in an order, and its parameters."""
+
+    @property
+    def sql(self) -> str: ...
+
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+
+    def rest(self, document: str, count: int) -> "Query":
+        """Return the query of what is left after so many rows, of which this is the last."""
+
+
 class Cursor:
     """A cursor in a transaction of its own. The rows asked for are on their way while others are worked on.
 
     Raises UnavailableError and TooSlowError; the connection then goes back to its pool unfit for further use.
     """
 
-    def __init__(self, connection: Connection, selection: Selection, fraction: float, size: int) -> None:
+    def __init__(self, connection: Connection, query: Query, fraction: float, size: int) -> None:
         """Open it and ask for the first rows; nothing is awaited."""
         self._connection, self._asked = connection, size
-        sql = OPEN.format(fraction=fraction, where=where(selection), order=order_by(selection), size=size)
-        connection.send(sql, selection.model_dump())
+        connection.send(OPEN.format(fraction=fraction, query=query.sql, size=size), query.parameters)
 
     def ask(self, size: int) -> None:
         """Ask for the next rows."""
@@ -46,7 +53,7 @@ class Cursor:
         self._asked = size
 
     async def rows(self) -> tuple[list[str], bool]:
-        """Return the images asked for, and whether there may be more."""
+        """Return the rows asked for, and whether there may be more."""
         documents = [document for (document,) in await self._connection.receive()]
         more, self._asked = len(documents) == self._asked, 0
         return documents, more

@@ -7,6 +7,7 @@ import psycopg2.errors
 from psycopg2.extras import Json
 from pydantic_core import to_json
 
+from kt_images.database import tags
 from kt_images.database.connection import Connection, Queryable
 from kt_images.database.pool import Pool
 from kt_images.database.selection import where
@@ -48,8 +49,6 @@ INSERT_WITH_ID = """
 SELECT = "select image_id, document from images where image_id = any(%(ids)s)"
 
 COUNT = "select count(*) as images from images where {where}"
-
-HAS_TAG = "select exists (select from images where tags @> array[%(tag)s]) as found"
 
 # An image's tags after a change. New tags follow the old ones; a repeated tag keeps its first place.
 TAGS_AFTER = """
@@ -129,13 +128,12 @@ async def read(db: Queryable, ids: Sequence[int]) -> list[Document | None]:
 
 
 async def count(db: Queryable, selection: Selection) -> int:
-    """Return how many images meet every filter."""
+    """Return how many images meet every filter. All of them, and those with one tag, are counted already."""
+    if selection == Selection():
+        return await tags.count(db, "")
+    if len(selection.tags_all) == 1 and selection == Selection(tags_all=selection.tags_all):
+        return await tags.count(db, selection.tags_all[0])
     return int((await db.query(COUNT.format(where=where(selection)), selection.model_dump()))[0].images)
-
-
-async def any_has(db: Queryable, tag: str) -> bool:
-    """Return whether an image has the tag."""
-    return bool((await db.query(HAS_TAG, {"tag": tag}))[0].found)
 
 
 async def change(db: Queryable, image_id: int, changes: ImageChanges) -> Image:

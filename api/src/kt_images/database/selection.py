@@ -1,6 +1,10 @@
 """A selection as SQL: the one condition behind lists, counts, changes of many images and exports."""
 
-from kt_images.models import Order, Selection
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from kt_images.models import Image, Order, Selection
 
 # Each applies if the selection has something of its kind. `@>`: all of the tags; `&&`: at least one.
 CONDITIONS = {
@@ -14,6 +18,8 @@ CONDITIONS = {
 
 ORDERS = {Order.OLDEST: "image_id", Order.NEWEST: "image_id desc"}
 
+SELECT = "select document from images where {where} order by {order} limit %(limit)s"
+
 
 def where(selection: Selection) -> str:
     """Return the condition on the rows of `images`, without the word WHERE; its parameters are the model's dump."""
@@ -22,14 +28,24 @@ def where(selection: Selection) -> str:
     return " and ".join(conditions)
 
 
-def order_by(selection: Selection) -> str:
-    """Return the order of the rows, without the words ORDER BY."""
-    return ORDERS[selection.order]
+class ImageQuery(BaseModel):
+    """The images of a selection, as a stream reads them: the documents that are stored beside their columns."""
 
+    wanted: Selection
 
-def rest(selection: Selection, last: int, count: int) -> Selection:
-    """Return what is left of the selection after its first `count` images, which end with the image `last`."""
-    # PostgreSQL plans for a limit's rows, however many, instead of the cursor's first steps: no limit must stay none.
-    limit = None if selection.limit is None else selection.limit - count
-    bound = "after" if selection.order is Order.OLDEST else "before"
-    return selection.model_copy(update={bound: last, "limit": limit})
+    @property
+    def sql(self) -> str:
+        return SELECT.format(where=where(self.wanted), order=ORDERS[self.wanted.order])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.wanted.model_dump()
+
+    def rest(self, document: str, count: int) -> Self:
+        """Return what is left after so many images, of which this is the last."""
+        wanted = self.wanted
+        # PostgreSQL plans for a limit's rows, however many, instead of the cursor's first steps: none must stay none.
+        limit = None if wanted.limit is None else wanted.limit - count
+        bound = "after" if wanted.order is Order.OLDEST else "before"
+        last = Image.model_validate_json(document).image_id
+        return self.model_copy(update={"wanted": wanted.model_copy(update={bound: last, "limit": limit})})

@@ -35,11 +35,9 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from kt_images.database.chunk_size import ChunkSize
-from kt_images.database.cursor import FIRST_STEPS, WHOLE_LIST, Cursor
+from kt_images.database.cursor import FIRST_STEPS, WHOLE_LIST, Cursor, Query
 from kt_images.database.pool import Pool
-from kt_images.database.selection import rest
 from kt_images.errors import UnavailableError
-from kt_images.models import Image, Selection
 
 
 @dataclass(frozen=True)
@@ -60,24 +58,23 @@ class Pace:
 
 @dataclass(frozen=True)
 class Chunk:
-    """`count` images, rendered; `last` is the id of the last one."""
+    """`count` rows, rendered."""
 
     body: bytes
     count: int
-    last: int
 
 
-# Turns the JSON texts of some images into the bytes to send. Called at once: nothing else of a chunk is kept.
+# Turns the JSON texts of some rows into the bytes to send. Called at once: nothing else of a chunk is kept.
 Render = Callable[[list[str]], bytes]
 
 
-async def chunks(pool: Pool, selection: Selection, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
-    """Yield the images of the selection, in its order. Close the generator with `aclosing()`.
+async def chunks(pool: Pool, query: Query, render: Render, pace: Pace) -> AsyncGenerator[Chunk, None]:
+    """Yield the rows of the query, in its order. Close the generator with `aclosing()`.
 
     Each chunk but the last holds `pace.size` images, fewer if they are uncommonly long. An image appears at most once,
     and exactly once if it exists and matches from the start to the end. Raises UnavailableError and TooSlowError.
     """
-    reader = _Reader(pool, selection, render, pace)
+    reader = _Reader(pool, query, render, pace)
     reading = asyncio.create_task(reader.run())
     try:
         while chunk := await reader.next():
@@ -89,9 +86,9 @@ async def chunks(pool: Pool, selection: Selection, render: Render, pace: Pace) -
 
 
 class _Reader:
-    def __init__(self, pool: Pool, selection: Selection, render: Render, pace: Pace) -> None:
+    def __init__(self, pool: Pool, query: Query, render: Render, pace: Pace) -> None:
         self._pool, self._render, self._pace = pool, render, pace
-        self._rest = selection  # that has not been read yet
+        self._rest = query  # of what has not been read yet
         self._size = ChunkSize(pace.size)
         self._fraction = WHOLE_LIST
         self._has_begun = False
@@ -146,8 +143,8 @@ class _Reader:
 
     async def _offer(self, documents: list[str]) -> bool:
         """Put the next chunk into the queue; return whether the client takes it within the lease."""
-        chunk = Chunk(self._render(documents), len(documents), Image.model_validate_json(documents[-1]).image_id)
-        self._rest = rest(self._rest, chunk.last, chunk.count)
+        chunk = Chunk(self._render(documents), len(documents))
+        self._rest = self._rest.rest(documents[-1], chunk.count)
         self._ahead.put_nowait(chunk)
         self._size.grow(len(chunk.body))
         try:

@@ -1,4 +1,4 @@
-"""`python3 -m kt_images.manage.check`: see that every row has its object, and every object its row.
+"""`python3 -m kt_images.manage.check`: see that every row has its object, every object its row, every tag its count.
 
 It may run while the service does. The rows are those of one moment; a problem is looked at twice, as the row may have
 been replaced meanwhile. Exit status: 0 all is well, 1 it is not, 2 wrong usage.
@@ -9,7 +9,7 @@ import hashlib
 import time
 
 from kt_images.base_settings import Settings
-from kt_images.database import attachments, embedded, orphans
+from kt_images.database import attachments, embedded, orphans, tags
 from kt_images.database.connection import UNHURRIED
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
@@ -56,6 +56,7 @@ async def _run(settings: Settings, report: Report, deep: bool, repair: bool, gra
             await pair(pool, store)
             await _check_rows(pool, store, report, deep)
             await _check_objects(pool, store, report, repair, time.time() - grace)
+            await _check_counts(pool, report, repair)
             for name in await store.sweep(time.time() - max(grace, settings.collect_grace)) if repair else []:
                 report.add(Problem("unfinished", name, repaired=True))
     return report.end()
@@ -108,6 +109,15 @@ async def _check_objects(pool: Pool, store: Store, report: Report, repair: bool,
                 report.add(problem.as_repaired() if is_repaired else problem)
             report.objects += len(step)
             progress.advance(len(step))
+
+
+async def _check_counts(pool: Pool, report: Report, repair: bool) -> None:
+    """Compare the counts of tags with the images; correct them on `repair`."""
+    wrong = await tags.wrong(pool)
+    if wrong and repair:
+        await tags.repair(pool)
+    for tag in wrong:
+        report.add(Problem("miscounted", tag, repaired=repair))
 
 
 async def _unaccounted(pool: Pool, store: Store, report: Report, step: list[Listed]) -> list[Problem]:

@@ -14,13 +14,14 @@ MEANINGS = {
     "orphan": "no row names this object, and the collector does not know it",
     "unfinished": "left by an interrupted upload",
     "foreign": "the store gives no object such a name",
+    "miscounted": "this tag, or all images if it is empty, is counted wrongly",
 }
-REPAIRS = {"orphan": "left to the collector", "unfinished": "removed"}
+REPAIRS = {"orphan": "left to the collector", "unfinished": "removed", "miscounted": "counted anew"}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a row or an object."""
+    """What is wrong with a row, an object, or the count of a tag."""
 
     problem: str
     object: str

@@ -18,6 +18,11 @@ NDJSON: Content = {
         "schema": {"type": "string", "description": "An image on each line, then the totals on the last line."}
     }
 }
+NDJSON_TAGS: Content = {
+    "application/x-ndjson": {
+        "schema": {"type": "string", "description": "A tag on each line, then the totals on the last line."}
+    }
+}
 OUTCOMES: Content = {
     "application/x-ndjson": {
         "schema": {"type": "string", "description": "A line after each thousand images, then the outcome."}

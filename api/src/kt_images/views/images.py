@@ -1,14 +1,12 @@
 """/images, /images/count and /images/{image_id}: create, list, count, read, change and delete images."""
 
-from contextlib import aclosing
 from http import HTTPMethod
 
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r201, r204, r404, r409
 
 from kt_images.database import bulk, images
-from kt_images.database.stream import Pace, chunks
-from kt_images.errors import UnavailableError
+from kt_images.database.selection import ImageQuery
 from kt_images.fields import ImageId
 from kt_images.models import (
     DryRun,
@@ -21,14 +19,15 @@ from kt_images.models import (
     NewImage,
     Outcome,
     TheseImages,
+    Totals,
 )
-from kt_images.views import app_keys, importing
 from kt_images.views import bulk as many
+from kt_images.views import importing
 from kt_images.views.base import View, json_answer, text_answer
 from kt_images.views.bulk import ManyParameters
 from kt_images.views.call import NDJSON, OUTCOMES, call
 from kt_images.views.filters import Filters, ListParameters
-from kt_images.views.listing import format_for, send
+from kt_images.views.listing import send
 
 
 class ImagesView(View):
@@ -47,16 +46,10 @@ class ImagesView(View):
         Status Codes:
             200: Chunks of images, then the totals.
         """
-        written, settings = format_for(self.request), self.settings
-        pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
-        pool, streams = self.reader.streams, self.request.app[app_keys.STREAMS]
-        if streams.locked():
-            raise UnavailableError("Too many lists are being sent; please try again")
-        async with (
-            streams,
-            aclosing(chunks(pool, wanted.selection(), written.chunk, pace)) as stream,
-        ):
-            return await send(self.request, stream, written, settings.send_timeout)
+        query = ImageQuery(wanted=wanted.selection())
+        return await send(
+            self, self.reader.streams, query, lambda images, chunks: Totals(totalImages=images, totalChunks=chunks)
+        )
 
     head = get
 

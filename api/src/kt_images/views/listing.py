@@ -1,20 +1,26 @@
 """A list on the wire: chunk by chunk, as fast as the client reads."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPMethod
 
 from aiohttp import hdrs, web
+from pydantic import BaseModel
 
-from kt_images.database.stream import Chunk
+from kt_images.database.cursor import Query
+from kt_images.database.pool import Pool
+from kt_images.database.stream import Chunk, Pace, chunks
+from kt_images.errors import UnavailableError
 from kt_images.http.sockets import break_when_stalled, keep_little_ready
-from kt_images.models import Totals
+from kt_images.views import app_keys
+from kt_images.views.base import View
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a list is written: what surrounds it, each chunk, and what separates images."""
+    """How a list is written: what surrounds it, each chunk, and what separates rows."""
 
     media_type: str
     start: str
@@ -24,10 +30,10 @@ class Format:
     end: str
 
     def chunk(self, documents: list[str]) -> bytes:
-        """Render some images' JSON texts."""
+        """Render some rows, which are JSON texts."""
         return f"{self.before}{self.separator.join(documents)}{self.after}".encode()
 
-    def totals(self, totals: Totals) -> bytes:
+    def totals(self, totals: BaseModel) -> bytes:
         """Render the end of the list."""
         return f"{totals.model_dump_json()}{self.end}".encode()
 
@@ -45,14 +51,28 @@ def format_for(request: web.Request) -> Format:
     return JSON_CHUNKS
 
 
-async def send(
-    request: web.Request, chunks: AsyncGenerator[Chunk, None], written: Format, send_timeout: float
-) -> web.StreamResponse:
-    """Send the chunks, then the totals.
+async def send(view: View, pool: Pool, query: Query, proof: Callable[[int, int], BaseModel]) -> web.StreamResponse:
+    """Send the query's rows in chunks, then the totals: what `proof` makes of the numbers of rows and of chunks.
 
     The status is sent once the first chunk is read, so that a failing query is still answered with an error. A later
-    failure breaks the connection, as does a client that reads nothing for `send_timeout` seconds.
+    failure breaks the connection, as does a client that reads nothing for too long. Raises UnavailableError and
+    TooSlowError.
     """
+    written, settings, places = format_for(view.request), view.settings, view.request.app[app_keys.STREAMS]
+    pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
+    if places.locked():
+        raise UnavailableError("Too many lists are being sent; please try again")
+    async with places, aclosing(chunks(pool, query, written.chunk, pace)) as stream:
+        return await _send(view.request, stream, written, settings.send_timeout, proof)
+
+
+async def _send(
+    request: web.Request,
+    chunks: AsyncGenerator[Chunk, None],
+    written: Format,
+    send_timeout: float,
+    proof: Callable[[int, int], BaseModel],
+) -> web.StreamResponse:
     chunk = await anext(chunks, None)
     response = web.StreamResponse(headers={"Content-Type": written.media_type, "Vary": "Accept"})
     keep_little_ready(request)
@@ -60,12 +80,12 @@ async def send(
     await response.prepare(request)
     if request.method == HTTPMethod.HEAD:
         return response
-    totals = Totals(totalImages=0, totalChunks=0)
+    rows = count = 0
     await response.write(written.start.encode())
     while chunk:
-        totals.totalImages += chunk.count
-        totals.totalChunks += 1
+        rows += chunk.count
+        count += 1
         await response.write(chunk.body)
         chunk = await anext(chunks, None)
-    await response.write_eof(written.totals(totals))
+    await response.write_eof(written.totals(proof(rows, count)))
     return response

@@ -2,7 +2,7 @@
 
 from aiohttp_pydantic.oas.typing import r200, r404, r409
 
-from kt_images.database import bulk, images
+from kt_images.database import bulk, tags
 from kt_images.errors import TagExistsError, TagNotFoundError
 from kt_images.models import DryRun, Error, Outcome, Selection, TagRename
 from kt_images.views import bulk as many
@@ -38,9 +38,9 @@ class TagRenameView(View):
             409: The new name is a tag already and `merge` is not true, or another number of images than `expected`
                 match.
         """
-        if not await images.any_has(self.db, rename.tag):
+        if not await tags.count(self.db, rename.tag):
             raise TagNotFoundError
-        if not rename.merge and await images.any_has(self.db, rename.to):
+        if not rename.merge and await tags.count(self.db, rename.to):
             raise TagExistsError
         change = bulk.retagging([rename.to], [rename.tag])
         selection = Selection(tags_all=[rename.tag])
