@@ -42,7 +42,7 @@ BEHIND = "and (images < %(images)s or images = %(images)s and tag > %(last)s)"
 COUNT = SUMS.format(where="tag = %(tag)s")
 
 # Brings the counts up to date with some changes. One process at a time; the others have nothing to do meanwhile.
-TRY_LOCK = "select pg_try_advisory_xact_lock(5046820212) as is_ours"
+TRY_LOCK = "select pg_try_advisory_xact_lock(5046820213) as is_ours"
 FOLD = """
     with taken as (
         delete from tag_changes where ctid = any(array(select ctid from tag_changes limit %(most)s))

@@ -38,7 +38,7 @@ begin
             having sum(images) <> 0;
     else
         -- The lock of those who bring the counts up to date.
-        perform pg_advisory_xact_lock(5046820212);
+        perform pg_advisory_xact_lock(5046820213);
         delete from tag_changes;
         delete from tag_counts;
     end if;
