@@ -69,7 +69,8 @@ class TakingTurns(RequestHandler):
         self._is_waiting = False
         until = time.monotonic() + TURN
         while self._unparsed and self._may_parse() and time.monotonic() < until:
-            piece = bytes(self._unparsed[:PIECE])
+            with memoryview(self._unparsed) as unparsed:
+                piece = bytes(unparsed[:PIECE])
             del self._unparsed[:PIECE]
             self.parse_piece(piece)
         if self._may_parse():
