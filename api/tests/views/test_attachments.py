@@ -93,7 +93,7 @@ async def test_the_files_of_an_image_are_listed_by_name_with_what_was_found_in_t
     ]  # fmt: skip
     assert files[1] == {
         "filename": "a", "content_type": "image/png", "size": len(PNG), "sha256": hashlib.sha256(PNG).hexdigest(),
-        "width": 40, "height": 30, "url": "/media/1/a",
+        "width": 40, "height": 30, "url": f"/media/1/a?sha256={hashlib.sha256(PNG).hexdigest()}",
     }  # fmt: skip
     for file in files:
         answer = await image.get(URL(file["url"], encoded=True))

@@ -6,15 +6,17 @@
         async for image in client.images(tags_all=["sea"]):
             print(image.filename)
 
-client --> listing, uploads, downloads --> connection --> HTTP
-                                              `--> retry
+client --> listing, bulk, importing, uploads, downloads --> connection --> HTTP
+                                                               `--> retry
 
 client         every call of the service, one method each
 listing        a streamed list, which proves that it is complete
+bulk           a change of many images, which tells how far it is
+importing      lines that become images
 uploads        a file as the form that the service takes
 downloads      an attachment's bytes: resumed, verified, put in place in one step
 fingerprints   the SHA-256 of a local file
-images         images and attachments, read from JSON
+images         images, tags and attachments, read from JSON
 selection      the filters of a list
 connection     HTTP: an answer within bounds, or an error
 retry          how often a call is tried again, and for how long
@@ -23,11 +25,14 @@ errors         everything that a call can raise
 Imports nothing else of kt_images.
 """
 
+from kt_images.client.bulk import Failure, Outcome
 from kt_images.client.client import Client
 from kt_images.client.errors import (
     ClientError,
     ConnectionBrokenError,
     DigestMismatchError,
+    IncompleteChangeError,
+    IncompleteImportError,
     IncompleteListError,
     InvalidAddressError,
     NotFoundError,
@@ -37,7 +42,8 @@ from kt_images.client.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from kt_images.client.images import Attachment, Image
+from kt_images.client.images import Attachment, Image, TagCount
+from kt_images.client.importing import Imported, Refused
 from kt_images.client.selection import Filters
 from kt_images.client.uploads import OnDuplicate, Uploaded
 
@@ -47,14 +53,21 @@ __all__ = [
     "ClientError",
     "ConnectionBrokenError",
     "DigestMismatchError",
+    "Failure",
     "Filters",
     "Image",
+    "Imported",
+    "IncompleteChangeError",
+    "IncompleteImportError",
     "IncompleteListError",
     "InvalidAddressError",
     "NotFoundError",
     "OnDuplicate",
+    "Outcome",
+    "Refused",
     "RefusedError",
     "StoreFullError",
+    "TagCount",
     "TargetExistsError",
     "UnexpectedAnswerError",
     "UnreachableError",

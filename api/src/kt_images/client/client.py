@@ -1,14 +1,24 @@
 """The calls of the service, one method each."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
-from kt_images.client import downloads, listing, selection
+from kt_images.client import bulk, downloads, importing, listing, selection
+from kt_images.client.bulk import Done, Outcome, nobody
 from kt_images.client.connection import Connection, quoted
-from kt_images.client.images import Attachment, Image, attachments_of, read_attachments, read_image
+from kt_images.client.images import (
+    Attachment,
+    Image,
+    TagCount,
+    attachments_of,
+    read_attachments,
+    read_count,
+    read_image,
+)
+from kt_images.client.importing import Imported, Refused
 from kt_images.client.selection import Filters
 from kt_images.client.uploads import OnDuplicate, Progress, Source, Uploaded, nothing, sent
 
@@ -47,7 +57,75 @@ class Client:
 
     def batches(self, **filters: Unpack[Filters]) -> AsyncGenerator[list[Image], None]:
         """Yield the same images in lists of as many as have arrived, which is faster for many."""
-        return listing.batches(self._connection, selection.query(filters))
+        return listing.batches(self._connection, listing.IMAGES, selection.query(filters))
+
+    async def count(self, **filters: Unpack[Filters]) -> int:
+        """Return how many images match all filters."""
+        return await self._connection.call("GET", "images/count", read_count, params=selection.query(filters))
+
+    async def tags(
+        self,
+        *,
+        prefix: str | None = None,
+        contains: str | None = None,
+        order: Literal["name", "images"] = "name",
+        limit: int | None = None,
+    ) -> AsyncGenerator[TagCount, None]:
+        """Yield the tags that begin so or contain this, in upper or lower case, with the numbers of their images.
+
+        Raises IncompleteListError unless the list is complete.
+        """
+        given = {"prefix": prefix, "contains": contains, "order": order, "limit": limit}
+        query = [(name, str(value)) for name, value in given.items() if value is not None]
+        async with aclosing(listing.batches(self._connection, listing.TAGS, query)) as batches:
+            async for tags in batches:
+                for tag in tags:
+                    yield tag
+
+    async def change_many(
+        self,
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        expected: int | None = None,
+        done: Done = nobody,
+        **filters: Unpack[Filters],
+    ) -> Outcome:
+        """Add and remove tags of all images that match the filters; there must be one.
+
+        `expected` is how many images it should be: if it is another number, RefusedError is raised and nothing changes.
+        Raises IncompleteChangeError when it breaks off.
+        """
+        body = {"add_tags": _listed(add_tags), "remove_tags": _listed(remove_tags)}
+        given = {name: tags for name, tags in body.items() if tags}
+        return await bulk.change(self._connection, "PATCH", "images", done, json=given, params=_many(filters, expected))
+
+    async def delete_many(
+        self, *, expected: int | None = None, done: Done = nobody, **filters: Unpack[Filters]
+    ) -> Outcome:
+        """Delete all images that match the filters; there must be one. As `change_many()`."""
+        return await bulk.change(self._connection, "DELETE", "images", done, params=_many(filters, expected))
+
+    async def rename_tag(self, tag: str, to: str, *, merge: bool = False, done: Done = nobody) -> Outcome:
+        """Rename a tag on all images that have it, or `merge` it into one that exists.
+
+        Raises NotFoundError, RefusedError if `to` exists and is not to be merged with, and IncompleteChangeError when
+        it breaks off; with `merge` it can be finished.
+        """
+        body = {"tag": tag, "to": to, "merge": merge}
+        return await bulk.change(self._connection, "POST", "tags/rename", done, json=body)
+
+    async def import_images(
+        self,
+        lines: AsyncIterable[bytes],
+        progress: Callable[[Imported], None] = importing.nothing,
+        refused: Callable[[Refused], None] = importing.nothing,
+    ) -> Imported:
+        """Store an image for each line, which is JSON such as `{"filename": "a.jpg", "tags": ["sea"]}`.
+
+        The lines may come in pieces of any size. Raises IncompleteImportError, which tells how many are done with.
+        """
+        return await importing.send(self._connection, lines, progress, refused)
 
     async def image(self, image_id: int) -> Image:
         """Return the image. Raises NotFoundError."""
@@ -188,6 +266,11 @@ class Client:
         OSError, TargetExistsError, DigestMismatchError.
         """
         return await downloads.download(self._connection, attachment, Path(target), overwrite, progress)
+
+
+def _many(filters: Filters, expected: int | None) -> list[tuple[str, str]]:
+    query = selection.query(filters)
+    return [*query, ("expected", str(expected))] if expected is not None else query
 
 
 def _listed(tags: Sequence[str]) -> list[str]:

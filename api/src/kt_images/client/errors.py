@@ -74,3 +74,15 @@ class UnreachableError(TransientError):
 
 class NeverReachedError(UnreachableError):
     """No call has reached the service yet: the address may be wrong, so the client does not wait."""
+
+
+class IncompleteChangeError(ClientError):
+    """A change of many images broke off; the same call again finishes it."""
+
+
+class IncompleteImportError(ClientError):
+    """An import broke off after so many `lines`; those behind them are to be sent again."""
+
+    def __init__(self, lines: int) -> None:
+        self.lines = lines
+        super().__init__(f"The import broke off; {lines:,} lines are done with")

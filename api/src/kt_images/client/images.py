@@ -1,4 +1,4 @@
-"""Images and attachments, read from JSON. Whatever else arrives raises MALFORMED."""
+"""Images, tags and attachments, read from JSON. Whatever else arrives raises MALFORMED."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -22,6 +22,17 @@ class Image(Struct, frozen=True, gc=False):
     tags: list[str]
 
 
+class TagCount(Struct, frozen=True, gc=False):
+    """A tag, and on how many images it is."""
+
+    tag: str
+    images: Annotated[int, Meta(ge=1)]
+
+
+class _Count(Struct, rename="camel"):
+    total_images: int
+
+
 class Attachment(Struct, frozen=True):
     """A named file of an image. `size` is in bytes, `sha256` hexadecimal, `width` and `height` in pixels."""
 
@@ -39,8 +50,15 @@ class Attachment(Struct, frozen=True):
 
 read_image = Decoder(Image).decode
 read_images = Decoder(Image).decode_lines
+read_tags = Decoder(TagCount).decode_lines
 read_attachments = Decoder(list[Attachment]).decode
+_read_count = Decoder(_Count).decode
 _read_objects = Decoder(list[dict[str, object]]).decode
+
+
+def read_count(body: bytes) -> int:
+    """Read how many images there are."""
+    return _read_count(body).total_images
 
 
 def attachments_of(image_id: int) -> Callable[[bytes], list[Attachment]]:

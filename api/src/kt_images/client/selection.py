@@ -1,7 +1,7 @@
 """The filters of a list: which images are meant. An image must match all of them."""
 
 from collections.abc import Iterable
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class Filters(TypedDict, total=False):
@@ -15,8 +15,14 @@ class Filters(TypedDict, total=False):
     """Images with at least one of these tags."""
     tags_none: str | Iterable[str]
     """Images with none of these tags."""
+    untagged: bool
+    """If true, images without any tag."""
     after: int
     """Images with a greater `image_id`."""
+    before: int
+    """Images with a smaller `image_id`."""
+    order: Literal["oldest", "newest"]
+    """By ascending `image_id`, as without it, or by descending."""
     limit: int
     """At most this many images."""
 
@@ -29,4 +35,6 @@ def query(filters: Filters) -> list[tuple[str, str]]:
 
 
 def _texts(values: Any) -> Iterable[str]:
+    if isinstance(values, bool):
+        return ["true"] if values else []
     return [str(values)] if isinstance(values, str | int) else values
