@@ -7,7 +7,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "api" / "docs" / "client.md"
-COMMANDS = ["", "add", "list", "show", "get", "tag", "rename", "rm", "open", "serve", "completion"]
+COMMANDS = [
+    "",
+    "add",
+    "import",
+    "list",
+    "tags",
+    "show",
+    "get",
+    "tag",
+    "rename-tag",
+    "rename",
+    "rm",
+    "open",
+    "serve",
+    "completion",
+]
 
 
 def help_of(command: str) -> str:

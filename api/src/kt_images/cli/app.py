@@ -76,10 +76,13 @@ def _command(name: str, function: Callable[..., Any], **settings: Any) -> None:
 
 
 _command("add", changing.add)
+_command("import", changing.import_)
 _command("list", reading.list_, allow_extra_args=True)
+_command("tags", reading.tags)
 _command("show", reading.show)
 _command("get", reading.get)
 _command("tag", changing.tag, ignore_unknown_options=True)
+_command("rename-tag", changing.rename_tag)
 _command("rename", changing.rename)
 _command("rm", changing.rm)
 _command("open", reading.open_)

@@ -36,6 +36,9 @@ WRITTEN = {
     "add_tags": "+TAG or --add",
     "remove_tags": "-TAG or --remove",
     "filename": "the name",
+    "prefix": "PREFIX",
+    "contains": "--contains",
+    "to": "NEW",
 }
 
 

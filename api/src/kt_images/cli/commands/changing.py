@@ -1,4 +1,4 @@
-"""The commands that change images: `add`, `tag`, `rename`, `rm`."""
+"""The commands that change images: `add`, `import`, `tag`, `rename-tag`, `rename`, `rm`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from kt_images.cli.errors import MisusedError, Status
+from kt_images.cli.numbers import whole
 from kt_images.cli.options import (
     DryRun,
     Id,
@@ -62,6 +63,44 @@ def add(
         return adding.dry_run(files, skipped, strict)
     options = adding.Options(jobs=jobs, delete_after=delete_after, strict=strict, ids=ids, quiet=quiet, patience=retry)
     return adding.add(address(context, server), files, skipped, options)
+
+
+def import_(
+    context: typer.Context,
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A line of JSON for each image, or a .csv table; - reads standard input."),
+    ],
+    table: Annotated[bool, typer.Option("--csv", help="It is a table, whatever its name.")] = False,
+    skip: Annotated[
+        int, typer.Option("--skip", parser=whole("--skip", 0), metavar="N", help="Leave out the first lines.")
+    ] = 0,
+    retry: Patience = 30,
+    server: Server = None,
+) -> Status:
+    """Store images without files, as `list --ndjson` and `list --csv` write them; each gets a new id.
+
+    A table begins with a line of column names: filename, and tags, separated by a comma and a space. An import that was
+    interrupted says how to go on.
+    """
+    from kt_images.cli import importing
+
+    is_table = table or source.suffix.lower() == ".csv"
+    options = importing.Options(source=source, is_table=is_table, skip=skip, patience=retry)
+    return importing.import_(address(context, server), options)
+
+
+def rename_tag(
+    context: typer.Context,
+    tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag that there is.")],
+    to: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    merge: Annotated[bool, typer.Option("--merge", help="NEW may be a tag already: the two become one.")] = False,
+    server: Server = None,
+) -> Status:
+    """Rename a tag on all images that have it."""
+    from kt_images.cli import tagging
+
+    return tagging.rename_tag(address(context, server), tag, to, merge)
 
 
 def tag(

@@ -1,4 +1,4 @@
-"""The commands that read images: `list`, `show`, `get`, `open`."""
+"""The commands that read images: `list`, `tags`, `show`, `get`, `open`."""
 
 import shlex
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from kt_images.cli.errors import MisusedError, Status
 from kt_images.cli.layout import DEFAULT as DEFAULT_LAYOUT
 from kt_images.cli.layout import Layout
+from kt_images.cli.numbers import whole
 from kt_images.cli.options import (
     Id,
     Ids,
@@ -35,6 +36,8 @@ def list_(
     tags_all: WithAll = None,
     tags_any: WithAny = None,
     tags_none: WithNone = None,
+    untagged: Annotated[bool, typer.Option("--untagged", help="Only images without any tag.")] = False,
+    newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
     limit: Limit = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     ndjson: Annotated[bool, typer.Option("--ndjson", help="A JSON object in each line.")] = False,
@@ -58,7 +61,31 @@ def list_(
         raise MisusedError("--json, --ndjson, --csv and --ids exclude each other: give one of them")
     usual = listing.table if output.is_terminal() else listing.plain
     wanted = filters(tag, tags_all, tags_any, tags_none, limit)
+    if untagged:
+        wanted["untagged"] = True
+    if newest:
+        wanted["order"] = "newest"
     return listing.show_list(address(context, server), wanted, (formats or [usual])[0]())
+
+
+def tags(
+    context: typer.Context,
+    prefix: Annotated[str | None, typer.Argument(metavar="PREFIX", help="Only tags that begin so.")] = None,
+    contains: Annotated[
+        str | None, typer.Option("--contains", metavar="TEXT", help="Only tags that contain this.")
+    ] = None,
+    by_name: Annotated[bool, typer.Option("--by-name", help="By name, not the most common first.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", parser=whole("--limit", 1), metavar="N", help="At most this many tags.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="A JSON object in each line.")] = False,
+    server: Server = None,
+) -> Status:
+    """List tags with the numbers of their images, the most common first. Case is ignored."""
+    from kt_images.cli import tagging
+
+    wanted = tagging.Wanted(prefix, contains, "name" if by_name else "images", limit)
+    return tagging.list_tags(address(context, server), wanted, as_json=json)
 
 
 def show(

@@ -1,0 +1,71 @@
+"""`kt-images import`."""
+
+import json
+import signal
+import time
+
+from services import wait_until
+
+
+def rows(service):
+    return [(image["filename"], image["tags"]) for image in service.images()]
+
+
+def test_lines_become_images(cli, service, tmp_path):
+    (tmp_path / "images.ndjson").write_text('{"filename": "a", "tags": ["x"]}\n{"filename": "b"}')
+    result = cli("import", "images.ndjson")
+    assert (result.status, result.err) == (0, "2 images stored, 0 lines refused\n")
+    assert rows(service) == [("a", ["x"]), ("b", [])]
+
+
+def test_what_list_writes_comes_back(cli, service, tmp_path):
+    service.create("a.jpg", "x", "y z")
+    service.create('b "quoted", c.jpg')
+    stored = rows(service)
+    for form, name in (("--ndjson", "all.ndjson"), ("--csv", "all.csv")):
+        (tmp_path / name).write_text(cli("list", form).out)
+    for name in ("all.ndjson", "all.csv"):
+        assert cli("import", name).status == 0
+    assert cli("import", "-", stdin=(tmp_path / "all.ndjson").read_text()).status == 0
+    assert cli("import", "-", "--csv", stdin=(tmp_path / "all.csv").read_text()).status == 0
+    assert rows(service) == stored * 5
+
+
+def test_refused_lines_are_told_by_number(cli, service):
+    result = cli("import", "-", stdin='{"filename": "a"}\nnonsense\n{"filename": ""}\n')
+    assert result.status == 1
+    assert [line.split(":")[0] for line in result.err.splitlines()] == [
+        "Line 2",
+        "Line 3",
+        "1 image stored, 2 lines refused",
+    ]
+    assert rows(service) == [("a", [])]
+
+
+def test_lines_can_be_left_out(cli, service):
+    result = cli("import", "-", "--skip", "1", stdin='{"filename": "a"}\n{"filename": "b"}\nnonsense\n')
+    assert "Line 3:" in result.err
+    assert rows(service) == [("b", [])]
+
+
+def test_a_wrong_command_line_is_said(cli, service, tmp_path):
+    assert cli("import", "none.ndjson").status == 2
+    assert "filename" in cli("import", "-", "--csv", stdin="name,tags\na,b\n").err
+    assert cli("import", "-", "--skip", "-1").status == 2
+
+
+def test_it_goes_on_after_the_service_was_away(cli, service, tmp_path):
+    names = [str(number) for number in range(60_000)]
+    (tmp_path / "many.ndjson").write_text(
+        "".join(json.dumps({"filename": name, "tags": ["a"] * 60}) + "\n" for name in names)
+    )
+    with cli.start("import", "many.ndjson", "--retry", "60") as process:
+        wait_until(lambda: service.json("/images/count")["totalImages"] > 5000)
+        service.end(signal.SIGTERM)
+        time.sleep(0.5)
+        service.start()
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    found = [name for name, _ in rows(service)]
+    assert sorted(set(found), key=int) == names
+    assert len(found) - len(names) <= 1000  # stored, but not told before the end
