@@ -114,6 +114,14 @@ def far_away():
     return b"II\x2b\0\x08\0\0\0" + struct.pack("<Q", 2**64 - 1) + bytes(50)
 
 
+# The same shapes, but cheap: seeds of a hundred thousand others.
+HARMLESS = [
+    tile_bomb(200), tiff((256, 9), (257, 9), (262, 1), (273, 8), following=8), mpo_with_a_costly_second(scans(30, 40)),
+    JPEG_BYTES[:2] + b"\xff\xe1" + struct.pack(">H", 65_000) + EXIF[:64_998].ljust(64_998, b"\0") + JPEG_BYTES[2:],
+    jpeg(100, b"\xc9", scan(0, 63)), jpeg(100, b"\xca", scan(0, 0) + b"".join(scan(n, n) for n in range(1, 20))),
+    frames(5, 40), run_lengths(100), denied("AVIF", 64), far_away(),
+]  # fmt: skip
+
 HOSTILE = {
     "a tile of 20,000 x 20,000 in a picture of 161 x 161": lambda: tile_bomb(20_000),
     "a page that names itself as the next": lambda: tiff((256, 9), (257, 9), (262, 1), (273, 8), following=8),

@@ -135,11 +135,8 @@ class Uploads:
     async def _keep(self, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
         key = keys.new_key(image_id, picture.extension)
         await orphans.expect(self._db, [key])
-        thumbnails = asyncio.create_task(self._thumbnails.keep(picture.thumbnails, key))
-        try:
-            await self._store.keep(received, key, picture.content_type)
-        finally:
-            await thumbnails
+        await self._store.keep(received, key, picture.content_type)
+        await self._thumbnails.keep(picture.thumbnails, key)
         return Attachment(
             image_id=image_id,
             filename=filename,
