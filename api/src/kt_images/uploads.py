@@ -8,7 +8,6 @@
 Steps 2 to 4 run to completion even if the client leaves, and no database connection is held during 1 and 3.
 """
 
-import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator

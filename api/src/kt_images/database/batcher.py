@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-A request that finds a turn free takes it and runs its statement at once, alone. While all turns are taken, requests
+A request that finds a turn free takes it and runs its statement at once, alone. While the turns are taken, requests
 queue; whoever gives a turn back starts one statement for as many of them as it may hold, oldest first. So nobody waits
 in the hope of company, and the more requests there are, the more of them a statement answers.
 
@@ -25,8 +25,8 @@ Answer = TypeVar("Answer")
 # Requests, each with the future for its outcome.
 Batch = list[tuple[Request, asyncio.Future[Answer | Exception]]]
 
-# Statements that run at a time: while the server works on one, the next is made.
-TURNS = 2
+# Statements that run at a time. While the server works on one, others gather for the next; two are smaller and slower.
+TURNS = 1
 # Requests that one statement answers at most.
 MOST = 64
 # Seconds after which a statement is held up. Most take about a millisecond.
