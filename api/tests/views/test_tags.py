@@ -8,7 +8,8 @@ from collections import Counter
 import psycopg2
 import pytest
 
-from kt_images.database import tags
+from kt_images.database import schema, tags
+from kt_images.database.connection import Connection, Limits
 
 TRUTH = "select tag, count(*) as images from images, unnest(tags) as tag group by tag"
 
@@ -67,6 +68,29 @@ async def test_case_is_ignored_in_every_script(client):
     assert await listed(client, "?prefix=ä") == [("Äpfel", 1)]
     assert await listed(client, "?contains=té") == [("ÉTÉ", 1)]
     assert await listed(client, "?prefix=Я") == [("ящик", 1)]
+
+
+def test_case_is_ignored_whatever_the_locale(server_dsn):
+    admin = psycopg2.connect(server_dsn)
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute("drop database if exists plain with (force)")
+        cursor.execute("create database plain template template0 locale_provider libc lc_collate 'C' lc_ctype 'C'")
+        made = server_dsn.replace("dbname=postgres", "dbname=plain")
+        asyncio.run(_upgrade(made))
+        connection = psycopg2.connect(made)
+        with connection, connection.cursor() as there:
+            there.execute("select folded('ÄPFEL'), lower('ÄPFEL')")
+            assert there.fetchone() == ("äpfel", "Äpfel")
+        connection.close()
+        cursor.execute("drop database plain with (force)")
+    admin.close()
+
+
+async def _upgrade(dsn):
+    connection = await Connection.open(dsn, Limits())
+    await schema.upgrade(connection)
+    connection.close()
 
 
 async def test_chunks_and_lines(client):

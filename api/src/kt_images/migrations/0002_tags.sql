@@ -13,10 +13,19 @@ create table tag_changes (
     images bigint not null
 );
 
--- A tag for comparison without regard to case, by the database's own rules.
-create function folded(tag text) returns text
-    language sql immutable parallel safe
-    return lower(tag collate "default") collate "C";
+-- A tag for comparison without regard to case. The database's own locale may know ASCII alone; where there is a collation
+-- that knows every letter, that one is taken.
+do $$
+declare known text := coalesce(
+    (select collname from pg_collation where collname in ('pg_c_utf8', 'und-x-icu') order by collname limit 1), 'default'
+);
+begin
+    execute format(
+        'create function folded(tag text) returns text language sql immutable parallel safe '
+        'return lower(tag collate %I) collate "C"', known
+    );
+end
+$$;
 
 create function count_tags() returns trigger language plpgsql set search_path from current as $$
 begin
