@@ -135,7 +135,7 @@ left = [signal.getitimer(signal.ITIMER_PROF)[0]]
 for pixels in (10**6, 10**7):
     allowance.declare(pixels)
     left.append(signal.getitimer(signal.ITIMER_PROF)[0])
-print(*left)
+print(*left, flush=True)
 allowance = decoder.Allowance(2**40, 2**30, 0, 2, 0.1)
 allowance.declare(10**9 // 4)
 while True:

@@ -26,12 +26,6 @@ def form(content=None):
 
 
 @pytest.fixture
-def settings(settings):
-    """Without thumbnails made with an upload, which are files of their own."""
-    return settings.model_copy(update={"eager_widths": ()})
-
-
-@pytest.fixture
 async def image(client):
     await client.post("/images", json={"filename": "example.jpg"})
     return client
