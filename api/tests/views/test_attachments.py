@@ -388,3 +388,16 @@ async def test_an_image_has_no_more_attachments_than_the_settings_allow(serve):
     assert [one["filename"] for one in await (await client.get("/images/1/attachments")).json()] == ["a", "b"]
     await client.delete("/images/1/attachment/a")
     assert (await client.post("/images/1/attachment/c", data={"image": BytesIO(drawn("PNG"))})).status == 200
+
+
+async def test_many_attachments_are_listed_page_by_page(image, pool):
+    """However many the settings allow, no answer holds them all."""
+    await pool.query(
+        "insert into attachments (image_id, filename, object_key, content_type, size, sha256, width, height) "
+        "select 1, 'file ' || n, '1-' || n, 'image/png', 1, repeat('0', 64), 1, 1 from generate_series(1, 2500) as n"
+    )
+    for number in (2500, 2000, 1001, 1000, 999):
+        await pool.query("delete from attachments where substr(filename, 6)::int > %s", (number,))
+        names = [file["filename"] for file in await (await image.get("/images/1/attachments")).json()]
+        assert names == sorted(f"file {n}" for n in range(1, number + 1))
+    assert (await image.head("/images/1/attachments")).status == 200

@@ -1,6 +1,6 @@
 """Attachments: the named files of an image, as rows. Their bytes are objects in the store."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 import psycopg2.errors
 from psycopg2.extras import Json
@@ -46,7 +46,12 @@ SELECT = f"""
 """
 
 # By code point: the order of names does not depend on the database's locale.
-SELECT_ALL = f"""select {COLUMNS} from attachments where image_id = %(image_id)s order by filename collate "C" """
+SELECT_PAGE = f"""
+    select {COLUMNS} from attachments
+    where image_id = %(image_id)s and filename collate "C" > %(after)s
+    order by filename collate "C"
+    limit %(limit)s
+"""
 
 DELETE = "delete from attachments where image_id = %(image_id)s and filename = %(filename)s returning image_id"
 
@@ -132,9 +137,14 @@ async def restore(connection: Connection, rows: Sequence[Attachment]) -> None:
         raise InvalidRequestError("The attachments are inconsistent or malformed") from error
 
 
-async def read_all(db: Queryable, image_id: int) -> list[Attachment]:
-    """Return the image's attachments by filename; an empty list for an image that does not exist."""
-    return [Attachment.model_validate(row) for row in await db.query(SELECT_ALL, {"image_id": image_id})]
+async def pages(db: Queryable, image_id: int, size: int) -> AsyncGenerator[list[Attachment], None]:
+    """Yield the image's attachments by filename, up to `size` at a time; nothing for an image that does not exist."""
+    parameters = {"image_id": image_id, "after": "", "limit": size}
+    while page := [Attachment.model_validate(row) for row in await db.query(SELECT_PAGE, parameters)]:
+        yield page
+        if len(page) < size:
+            return
+        parameters["after"] = page[-1].filename
 
 
 async def read_by_bytes(db: Queryable, sha256: Collection[str]) -> list[Attachment]:

@@ -1,5 +1,8 @@
 """/images/{image_id}/attachments, /images/{image_id}/attachment/{filename} and /attachments: the files of images."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from http import HTTPMethod
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -11,11 +14,14 @@ from yarl import URL
 from kt_images.database import attachments
 from kt_images.fields import Filename, ImageId, Sha256
 from kt_images.http.forms import Form
+from kt_images.http.sockets import break_when_stalled
 from kt_images.models import Attachment, Error, FoundAttachment, FoundAttachments, ImageAttachment, ImageAttachments
-from kt_images.views.base import View, json_answer
+from kt_images.views.base import JSON, View, json_answer
 from kt_images.views.call import FILE, TEXT, call
 
 MOST_DIGESTS = 100
+# Attachments that are read and rendered at once.
+PAGE = 1000
 
 AttachmentName = Annotated[Filename, Field(description="The attachment's name.")]
 
@@ -32,10 +38,26 @@ class AttachmentsView(View):
         Status Codes:
             200: The attachments; an empty list if the image has none.
         """
-        stored = await attachments.read_all(self.db, image_id)
-        if not stored:
-            await self.shared.read_image(image_id)
-        return json_answer(ImageAttachments([ImageAttachment(**_shown(one)) for one in stored]))
+        async with aclosing(attachments.pages(self.db, image_id, PAGE)) as pages:
+            first: list[Attachment] = await anext(pages, [])
+            if not first:
+                await self.shared.read_image(image_id)
+            if len(first) < PAGE:
+                return json_answer(ImageAttachments([_seen(one) for one in first]))
+            return await self._stream(first, pages)
+
+    async def _stream(self, first: list[Attachment], pages: AsyncIterator[list[Attachment]]) -> web.StreamResponse:
+        """Send many attachments page by page; a failure in the middle breaks the connection."""
+        response = web.StreamResponse(headers={"Content-Type": JSON})
+        break_when_stalled(self.request, self.settings.send_timeout)
+        await response.prepare(self.request)
+        if self.request.method == HTTPMethod.HEAD:
+            return response
+        await response.write(b"[" + _rendered(first))
+        async for page in pages:
+            await response.write(b"," + _rendered(page))
+        await response.write_eof(b"]")
+        return response
 
     head = get
 
@@ -114,6 +136,14 @@ class FoundAttachmentsView(View):
         return json_answer(FoundAttachments([FoundAttachment(**_shown(one)) for one in stored]))
 
     head = get
+
+
+def _seen(attachment: Attachment) -> ImageAttachment:
+    return ImageAttachment(**_shown(attachment))
+
+
+def _rendered(page: list[Attachment]) -> bytes:
+    return ",".join(_seen(one).model_dump_json() for one in page).encode()
 
 
 def _shown(attachment: Attachment) -> dict[str, Any]:
