@@ -1,20 +1,23 @@
 """A change of many images in one call: progress line by line, and at its end the outcome, which proves it is done."""
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack
-from typing import Any
+from typing import Annotated, Any
 
-import aiohttp
-from msgspec import Struct, ValidationError
+from msgspec import Meta, Struct, ValidationError
 from msgspec.json import Decoder
 
 from kt_images.client.connection import Connection
-from kt_images.client.errors import IncompleteChangeError
+from kt_images.client.errors import ConnectionBrokenError, IncompleteChangeError
 from kt_images.client.images import MALFORMED, ImageId
 from kt_images.client.listing import whole_lines
 
+Number = Annotated[int, Meta(ge=0)]
+
 # Called with how many images are done, and of how many.
 Done = Callable[[int, int], None]
+
+
+ACCEPT = {"Accept": "application/x-ndjson"}
 
 
 def nobody(_done: int, _total: int) -> None:
@@ -31,42 +34,73 @@ class Failure(Struct, frozen=True):
 class Outcome(Struct, frozen=True, rename="camel"):
     """How many images were looked at, changed, and left as they were because they would have too many tags."""
 
-    total_images: int
-    changed: int
-    failed: int
+    total_images: Number
+    changed: Number
+    failed: Number
     failures: list[Failure]
     """The first hundred."""
 
 
 class _Progress(Struct, rename="camel"):
-    done_images: int
-    total_images: int
+    done_images: Number
+    total_images: Number
 
 
 _read_outcome, _read_progress = Decoder(Outcome).decode, Decoder(_Progress).decode
 
 
 async def change(connection: Connection, method: str, path: str, progress: Done, **options: Any) -> Outcome:
-    """Send the change and follow its progress. Raises IncompleteChangeError when it breaks off; it can be repeated."""
-    done = 0
-    async with AsyncExitStack() as stack:
+    """Send the change and follow its progress. Raises IncompleteChangeError when it breaks off.
 
-        async def attempt() -> aiohttp.ClientResponse:
-            accept = {"Accept": "application/x-ndjson"}
-            return await stack.enter_async_context(connection.answer(method, path, headers=accept, **options))
+    It is tried again while the service is unavailable, and not after a broken connection: by then it may be done, and
+    `expected` would be wrong.
+    """
 
-        response = await connection.repeat(attempt)
-        async for lines in whole_lines(connection, response):
-            for line in lines.splitlines():
-                try:
-                    told = _read(line)
-                except MALFORMED:
-                    raise connection.unexpected() from None
-                if isinstance(told, Outcome):
-                    return told
-                done = told.done_images
-                progress(done, told.total_images)
-    raise IncompleteChangeError(f"The change broke off after {done:,} images; the same call again finishes it")
+    async def attempt() -> Outcome:
+        reading = _Reading(progress)
+        try:
+            async with connection.answer(method, path, headers=ACCEPT, **options) as response:
+                async for lines in whole_lines(connection, response):
+                    if not reading.takes(lines):
+                        raise connection.unexpected()
+        except ConnectionBrokenError as error:
+            raise reading.incomplete() from error
+        if reading.outcome is None:
+            raise reading.incomplete()
+        return reading.outcome
+
+    return await connection.repeat(attempt)
+
+
+class _Reading:
+    """What the lines of an answer have said so far."""
+
+    def __init__(self, progress: Done) -> None:
+        self.outcome: Outcome | None = None
+        self._progress, self._done = progress, 0
+
+    def takes(self, lines: bytes) -> bool:
+        """Take lines; return False if they are not such as the service sends."""
+        return all(map(self._takes, lines.split(b"\n")))
+
+    def incomplete(self) -> IncompleteChangeError:
+        """Return the error for an answer that ends here."""
+        done = f"{self._done:,} {'image' if self._done == 1 else 'images'}"
+        return IncompleteChangeError(f"The change broke off after {done}; the same call again finishes it")
+
+    def _takes(self, line: bytes) -> bool:
+        try:
+            told = _read(line)
+        except MALFORMED:
+            return False
+        if self.outcome:
+            return False  # it is the last line
+        if isinstance(told, Outcome):
+            self.outcome = told
+            return told.total_images >= max(self._done, told.changed + told.failed)
+        self._done = told.done_images
+        self._progress(told.done_images, told.total_images)
+        return True
 
 
 def _read(line: bytes) -> Outcome | _Progress:
