@@ -21,6 +21,7 @@ def test_lines_become_images(cli, service, tmp_path):
 def test_what_list_writes_comes_back(cli, service, tmp_path):
     service.create("a.jpg", "x", "y z")
     service.create('b "quoted", c.jpg')
+    service.create("c.jpg", "a, b", "c,d", '5" lens', '"', "e ", ", ", "'")
     stored = rows(service)
     for form, name in (("--ndjson", "all.ndjson"), ("--csv", "all.csv")):
         (tmp_path / name).write_text(cli("list", form).out)
@@ -29,6 +30,29 @@ def test_what_list_writes_comes_back(cli, service, tmp_path):
     assert cli("import", "-", stdin=(tmp_path / "all.ndjson").read_text()).status == 0
     assert cli("import", "-", "--csv", stdin=(tmp_path / "all.csv").read_text()).status == 0
     assert rows(service) == stored * 5
+
+
+def test_rows_of_a_table_are_counted_as_lines(cli, service):
+    result = cli("import", "-", "--csv", stdin='tags,filename\n"x, y",a\n\n,\nz,b,more\n')
+    assert result.status == 1
+    first, second, last = result.err.splitlines()
+    assert first.startswith("Line 4: filename: ")
+    assert second.startswith("Line 5: column 3: ")
+    assert last == "1 image stored, 2 lines refused"
+    assert rows(service) == [("a", ["x", "y"])]
+
+
+def test_a_malformed_table_is_told_after_the_rows_before_it(cli, service):
+    result = cli("import", "-", "--csv", stdin=f"filename\na\n{'x' * 200_000}\n")
+    assert (result.status, len(result.err.splitlines())) == (1, 1)
+    assert result.err.startswith("The table is malformed: ")
+    assert rows(service) == [("a", [])]
+
+
+def test_a_misspelt_column_loses_no_tags(cli, service):
+    result = cli("import", "-", "--csv", stdin="filename,tag\na,b\n")
+    assert result.status == 2
+    assert "no column 'tag'" in result.err
 
 
 def test_refused_lines_are_told_by_number(cli, service):

@@ -132,7 +132,7 @@ def test_csv_is_for_spreadsheets(cli, service):
     out = cli("list", "--csv").out
     assert list(csv.reader(io.StringIO(out))) == [
         ["image_id", "filename", "tags"],
-        ["1", 'a, "b".jpg', "x, y,z"],
+        ["1", 'a, "b".jpg', 'x, "y,z"'],
         ["2", "c.jpg", ""],
     ]
     assert cli("list", "--csv", "--tag", "no").lines == ["image_id,filename,tags"]

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from kt_images.cli import output
+from kt_images.cli import output, tags
 from kt_images.cli.errors import CliError, MisusedError, Status
 from kt_images.cli.names import shown
 from kt_images.cli.work import run
@@ -19,7 +19,7 @@ from kt_images.client import Client, Imported, IncompleteImportError, Refused, U
 
 PIECE = 500  # lines that are sent together
 PAUSE = 1.0  # seconds between two attempts
-SEPARATOR = ", "  # of the tags in a table, as `list --csv` writes them
+COLUMNS = ("image_id", "filename", "tags")  # of a table, as `list --csv` writes them
 STDIN = Path("-")
 
 
@@ -67,6 +67,8 @@ async def _import(server: str, options: Options) -> Status:
                 if options.source == STDIN or loop.time() > until:
                     raise CliError(f"{error}. To go on: kt-images import --skip {total.lines} …") from error
                 await asyncio.sleep(PAUSE)
+            except OSError as error:
+                raise CliError(f"{options.source} cannot be read: {error.strerror}") from error
             else:
                 break
     total = _sum(before, end)
@@ -94,22 +96,57 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
 
 
 async def _pieces(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the lines, many at a time."""
-    while piece := await asyncio.to_thread(list, islice(lines, PIECE)):
-        yield b"".join(piece)
+    """Yield the lines, many at a time. Raises what `lines` raises, after the lines before it."""
+    failure = None
+    while failure is None:
+        piece, failure = await asyncio.to_thread(_piece, lines)
+        yield piece
+        if not piece:
+            break
+    if failure:
+        raise failure
+
+
+def _piece(lines: Iterator[bytes]) -> tuple[bytes, CliError | OSError | None]:
+    """Return the next lines, which are empty at the end, and what went wrong behind them."""
+    found: list[bytes] = []
+    try:
+        found.extend(islice(lines, PIECE))
+    except (CliError, OSError) as error:
+        return b"".join(found), error
+    return b"".join(found), None
 
 
 def _rows(file: BinaryIO) -> Iterator[bytes]:
-    """Return the rows of a table (RFC 4180) as lines of JSON. Raises MisusedError without a column `filename`."""
-    rows = csv.DictReader(line.decode("utf-8-sig", "surrogateescape") for line in file)
-    if "filename" not in (rows.fieldnames or ()):
+    """Return the rows of a table (RFC 4180) as lines of JSON. Raises MisusedError for other columns than ours."""
+    rows = csv.reader(line.decode("utf-8-sig", "surrogateescape") for line in file)
+    try:
+        names = next(rows, [])
+    except csv.Error:
+        names = []
+    if "filename" not in names:
         raise MisusedError("The table needs a first line with the names of its columns: filename, and tags if any")
-    return map(_as_json, rows)
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise MisusedError(f"There is no column {shown(unknown[0][:40])!r}; a table has {', '.join(COLUMNS)}")
+    return _json_lines(rows, names)
 
 
-def _as_json(row: dict[str, str]) -> bytes:
-    tags = [tag for tag in (row.get("tags") or "").split(SEPARATOR) if tag]
-    return json.dumps({"filename": row["filename"], "tags": tags}).encode() + b"\n"
+def _json_lines(rows: Iterator[list[str]], names: list[str]) -> Iterator[bytes]:
+    """Yield a line for each row; an empty one for the header, too, so that the service counts as an editor does."""
+    yield b"\n"
+    try:
+        for row in rows:
+            yield _as_json(row, names) if row else b"\n"
+    except csv.Error as error:
+        raise CliError(f"The table is malformed: {error}") from error
+
+
+def _as_json(row: list[str], names: list[str]) -> bytes:
+    """Return a row as JSON. Cells beyond the header get a key that the service refuses."""
+    keys = [*names, *(f"column {number}" for number in range(len(names) + 1, len(row) + 1))]
+    image: dict[str, object] = dict(zip(keys, row, strict=False))
+    image.pop("image_id", None)
+    return json.dumps(image | {"tags": tags.parted(str(image.get("tags", "")))}).encode() + b"\n"
 
 
 def _without_id(line: bytes) -> bytes:

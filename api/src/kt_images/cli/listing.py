@@ -12,6 +12,7 @@ from rich.cells import set_cell_size
 from kt_images.cli import output
 from kt_images.cli.errors import Status
 from kt_images.cli.names import shown
+from kt_images.cli.tags import joined
 from kt_images.cli.work import run
 from kt_images.client import Client, Filters, Image
 
@@ -43,10 +44,10 @@ def json_lines() -> Format:
 
 
 def csv_lines() -> Format:
-    """Comma-separated values (RFC 4180) with a header; the tags are one column, separated by `, `."""
+    """Comma-separated values (RFC 4180) with a header; the tags are one column, as `tags.joined` writes them."""
     row = csv.writer(_Returning()).writerow
     return _each(
-        lambda image: row((image.image_id, shown(image.filename), shown(", ".join(image.tags)))),
+        lambda image: row((image.image_id, shown(image.filename), shown(joined(image.tags)))),
         before=row(("image_id", "filename", "tags")),
     )
 

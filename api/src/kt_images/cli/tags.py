@@ -1,5 +1,6 @@
-"""Tags as the service compares them: in Unicode NFC, without surrounding white space."""
+"""Tags as the service compares them (in Unicode NFC, without surrounding white space), and in a cell of a table."""
 
+import csv
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -27,6 +28,16 @@ def held(image: Image, tags: Sequence[str]) -> list[str]:
 def lacking(image: Image, tags: Sequence[str]) -> list[str]:
     """Return which of the tags the image lacks."""
     return [tag for tag in tags if _normal(tag) not in image.tags]
+
+
+def joined(tags: Iterable[str]) -> str:
+    """Return the tags as one cell of a table: `sea, "a, b"`. Those with a comma or a quotation mark are quoted."""
+    return ", ".join('"' + tag.replace('"', '""') + '"' if set(tag) & set(',"') else tag for tag in tags)
+
+
+def parted(cell: str) -> list[str]:
+    """Return the tags that such a cell holds. Raises csv.Error."""
+    return [tag for tag in next(csv.reader([cell], skipinitialspace=True), []) if tag.strip()]
 
 
 def _normal(tag: str) -> str:

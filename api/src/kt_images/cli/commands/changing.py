@@ -80,7 +80,7 @@ def import_(
 ) -> Status:
     """Store images without files, as `list --ndjson` and `list --csv` write them; each gets a new id.
 
-    A table begins with a line of column names: filename, and tags, separated by a comma and a space. An import that was
+    A table begins with a line of column names: filename, and tags, separated by commas; a tag with a comma is quoted. An import that was
     interrupted says how to go on.
     """
     from kt_images.cli import importing
