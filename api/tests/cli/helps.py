@@ -12,6 +12,7 @@ COMMANDS = [
     "add",
     "import",
     "list",
+    "export",
     "tags",
     "show",
     "get",

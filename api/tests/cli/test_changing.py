@@ -108,6 +108,39 @@ def test_tagging_what_it_lists_by_changes_each_once(cli, service):
     assert {tuple(image["tags"]) for image in service.images()} == {("new",)}
 
 
+def test_rm_deletes_what_matches_after_a_yes(cli, service, three):
+    assert cli("rm", "--tag", "x", "--dry-run").err == "2 images would be deleted\n"
+    assert cli("rm", "--tag", "no", "--yes").err == "No image matches\n"
+    assert cli("rm", "--tag", "x").status == 2
+    for words in ([], [1, "--tag", "x"]):
+        assert cli("rm", *words, "--yes").status == 2
+    assert len(service.images()) == 3
+    with cli.terminal("rm", "--tag", "x") as terminal:
+        terminal.read_until("Delete 2 images and their files? [y/N] ")
+        terminal.type("y\n")
+        assert terminal.status() == 0
+    assert "2 of 2 images deleted" in terminal.text
+    assert [image["image_id"] for image in service.images()] == [3]
+
+
+@pytest.mark.parametrize("arguments", [["rm"], ["tag", "+new"]])
+def test_what_was_asked_about_is_what_is_done(cli, service, three, arguments):
+    with cli.terminal(*arguments, "--tag", "x") as terminal:
+        terminal.read_until("2 images")
+        service.create("late.jpg", "x")
+        terminal.type("y\n")
+        assert terminal.status() == 1
+    assert [image["tags"] for image in service.images()] == [["x"], ["x", "y"], ["z"], ["x"]]
+
+
+def test_images_that_would_have_too_many_tags_are_named(cli, service):
+    service.create("a.jpg", "x", *map(str, range(63)))
+    service.create("b.jpg", "x")
+    result = cli("tag", "--tag", "x", "+new", "--yes")
+    assert result.status == 1
+    assert result.err == "Image <1>: The image would have more than 64 tags\n1 of 2 changed\n"
+
+
 def test_rm_deletes(cli, service, three):
     result = cli("rm", 1, "-", "--yes", stdin="3 99")
     assert result.status == 1

@@ -4,6 +4,8 @@ import json
 import signal
 import time
 
+import pytest
+
 from services import wait_until
 
 
@@ -93,3 +95,26 @@ def test_it_goes_on_after_the_service_was_away(cli, service, tmp_path):
     found = [name for name, _ in rows(service)]
     assert sorted(set(found), key=int) == names
     assert len(found) - len(names) <= 1000  # stored, but not told before the end
+
+
+@pytest.mark.parametrize("name", ["all.ndjson", "all.csv"])
+def test_an_export_comes_back_as_it_was(cli, service, tmp_path, name):
+    service.create("a.jpg", "x", "a, b", '"', "\u2028", "\\u2028")
+    service.create('\ufeff b "quoted", c.jpg')
+    stored = rows(service)
+    assert cli("export", name).err == "2 images exported\n"
+    assert cli("export", name).status == 2
+    assert cli("export", name, "--overwrite").status == 0
+    assert cli("import", name).status == 0
+    assert rows(service) == stored * 2
+    assert cli("export", name, "--overwrite", "--tag", "x").err == "2 images exported\n"
+
+
+def test_an_export_that_breaks_off_leaves_nothing(cli, service, tmp_path):
+    service.sql("insert into images (filename, tags) select repeat('a', 200), '{b}' from generate_series(1, 200000)")
+    with cli.start("export", "all.ndjson") as process:
+        wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob(".kt-images-*.part")))
+        service.end()
+        assert process.wait(60) == 1
+        assert b"The list broke off" in process.stderr.read()
+    assert not [path for path in tmp_path.iterdir() if "all" in path.name or path.suffix == ".part"]

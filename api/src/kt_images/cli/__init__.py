@@ -8,7 +8,8 @@ app            all commands on one screen
 commands       their options and help
 options        the options that several commands have
 numbers        the numbers among them
-adding, getting, changing, listing, showing    the work of the commands
+adding, getting, changing, listing, showing, importing, exporting, tagging    the work of the commands
+matching       the work of `tag` and `rm` on all images that match filters
 choosing, ids  which images a command is for
 sources        which local files are added, with which tags
 lookup         which of them the service holds already

@@ -12,11 +12,8 @@ from kt_images.cli.work import run
 from kt_images.client import Client, Filters
 
 
-def chosen(command: str, server: str, words: Sequence[str], filters: Filters) -> "array[int]":
-    """Return the ids that `words` name, or those of all images that match: 8 bytes each.
-
-    Raises MisusedError for both or neither, and CliError if the list of those that match is incomplete.
-    """
+def only_filters(command: str, words: Sequence[str], filters: Filters) -> bool:
+    """Return whether images are chosen by filters, and not named. Raises MisusedError for both or neither."""
     if words and filters:
         raise MisusedError("Name images by their ids or choose them by --tag, --all, --any and --none, not both")
     if not words and not filters:
@@ -24,7 +21,15 @@ def chosen(command: str, server: str, words: Sequence[str], filters: Filters) ->
             "Which images? Name them by their ids or choose them by --tag, --all, --any and --none; "
             f"for all images: kt-images list --ids | kt-images {command} -"
         )
-    return image_ids(words) if words else run(_matching(server, filters))
+    return not words
+
+
+def chosen(command: str, server: str, words: Sequence[str], filters: Filters) -> "array[int]":
+    """Return the ids that `words` name, or those of all images that match: 8 bytes each.
+
+    Raises MisusedError for both or neither, and CliError if the list of those that match is incomplete.
+    """
+    return run(_matching(server, filters)) if only_filters(command, words, filters) else image_ids(words)
 
 
 def nothing_chosen(words: Sequence[str]) -> Status:

@@ -67,8 +67,6 @@ async def _import(server: str, options: Options) -> Status:
                 if options.source == STDIN or loop.time() > until:
                     raise CliError(f"{error}. To go on: kt-images import --skip {total.lines} …") from error
                 await asyncio.sleep(PAUSE)
-            except OSError as error:
-                raise CliError(f"{options.source} cannot be read: {error.strerror}") from error
             else:
                 break
     total = _sum(before, end)
@@ -107,13 +105,15 @@ async def _pieces(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
         raise failure
 
 
-def _piece(lines: Iterator[bytes]) -> tuple[bytes, CliError | OSError | None]:
+def _piece(lines: Iterator[bytes]) -> tuple[bytes, CliError | None]:
     """Return the next lines, which are empty at the end, and what went wrong behind them."""
     found: list[bytes] = []
     try:
         found.extend(islice(lines, PIECE))
-    except (CliError, OSError) as error:
+    except CliError as error:
         return b"".join(found), error
+    except OSError as error:
+        return b"".join(found), CliError(f"The lines cannot be read: {error.strerror}")
     return b"".join(found), None
 
 

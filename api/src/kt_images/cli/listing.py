@@ -43,11 +43,14 @@ def json_lines() -> Format:
     return Format(output.as_json)
 
 
-def csv_lines() -> Format:
-    """Comma-separated values (RFC 4180) with a header; the tags are one column, as `tags.joined` writes them."""
+def csv_lines(text: Callable[[str], str] = shown) -> Format:
+    """Comma-separated values (RFC 4180) with a header; the tags are one column, as `tags.joined` writes them.
+
+    What a terminal might obey is escaped, unless `text` is `str`: then the file can be read back exactly.
+    """
     row = csv.writer(_Returning()).writerow
     return _each(
-        lambda image: row((image.image_id, shown(image.filename), shown(joined(image.tags)))),
+        lambda image: row((image.image_id, text(image.filename), text(joined(image.tags)))),
         before=row(("image_id", "filename", "tags")),
     )
 

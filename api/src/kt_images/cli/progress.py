@@ -27,8 +27,8 @@ class Display:
     def moved(self, size: int) -> None:
         """Count bytes that were transferred; a negative number if they must be transferred again."""
 
-    def finished(self) -> None:
-        """Count an item that is done or has failed."""
+    def finished(self, number: int = 1) -> None:
+        """Count items that are done or have failed."""
 
     def expect(self, size: int) -> None:
         """Count bytes that are yet to be transferred; a negative number if they need not be."""
@@ -42,8 +42,8 @@ class _Bar(Display):
     def __init__(self, progress: Progress, task: TaskID, items: int) -> None:
         self._progress, self._task, self._items, self._finished = progress, task, items, 0
 
-    def finished(self) -> None:
-        self._finished += 1
+    def finished(self, number: int = 1) -> None:
+        self._finished += number
         self._progress.update(self._task, items=_of(self._finished, self._items))
 
     def say(self, sentence: str) -> None:
@@ -55,9 +55,9 @@ class ItemsDisplay(_Bar):
 
     columns: tuple[ProgressColumn, ...] = (TimeRemainingColumn(),)
 
-    def finished(self) -> None:
-        super().finished()
-        self._progress.advance(self._task)
+    def finished(self, number: int = 1) -> None:
+        super().finished(number)
+        self._progress.advance(self._task, number)
 
 
 class BytesDisplay(_Bar):

@@ -20,6 +20,11 @@ def split(words: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
     return ids, add, remove
 
 
+def changes(add: Iterable[str], remove: Iterable[str]) -> str:
+    """Return `+sea -todo`."""
+    return " ".join([*(f"+{one}" for one in add), *(f"-{one}" for one in remove)])
+
+
 def held(image: Image, tags: Sequence[str]) -> list[str]:
     """Return which of the tags the image has."""
     return [tag for tag in tags if _normal(tag) in image.tags]

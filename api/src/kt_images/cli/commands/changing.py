@@ -10,11 +10,11 @@ from kt_images.cli.numbers import whole
 from kt_images.cli.options import (
     DryRun,
     Id,
-    Ids,
     Jobs,
     Patience,
     Quiet,
     Server,
+    SomeIds,
     WithAll,
     WithAny,
     WithNone,
@@ -80,8 +80,8 @@ def import_(
 ) -> Status:
     """Store images without files, as `list --ndjson` and `list --csv` write them; each gets a new id.
 
-    A table begins with a line of column names: filename, and tags, separated by commas; a tag with a comma is quoted. An import that was
-    interrupted says how to go on.
+    A table begins with a line of column names: filename, and tags, separated by commas; a tag with a comma is quoted.
+    An import that was interrupted says how to go on.
     """
     from kt_images.cli import importing
 
@@ -125,8 +125,9 @@ def tag(
     The images are named by their ids (- reads ids from standard input), or they are all that match the filters; then
     it asks for confirmation first.
     """
-    from kt_images.cli import changing, output, tags
-    from kt_images.cli.choosing import chosen, confirm, nothing_chosen
+    from kt_images.cli import changing, matching, output, tags
+    from kt_images.cli.choosing import nothing_chosen, only_filters
+    from kt_images.cli.ids import image_ids
 
     if unknown := [word for word in words or () if word.startswith("--")]:
         raise MisusedError(f"There is no option {unknown[0]}; to remove a tag that begins with -, use --remove")
@@ -135,15 +136,15 @@ def tag(
     if not adding and not removing:
         raise MisusedError("Which tags? +TAG adds one, -TAG removes one")
     service = address(context, server)
-    ids = chosen("tag", service, named, filters(with_tag, tags_all, tags_any, tags_none))
+    wanted = filters(with_tag, tags_all, tags_any, tags_none)
+    if only_filters("tag", named, wanted):
+        return matching.tag(service, wanted, adding, removing, dry_run=dry_run, yes=yes)
+    ids = image_ids(named)
     if not ids:
         return nothing_chosen(named)
-    what = " ".join([*(f"+{one}" for one in adding), *(f"-{one}" for one in removing)])
     if dry_run:
-        output.say(f"{output.counted(len(ids), 'image')} would be tagged {what}")
+        output.say(f"{output.counted(len(ids), 'image')} would be tagged {tags.changes(adding, removing)}")
         return Status.DONE
-    if not named and not yes and not confirm("tag", f"Tag {output.counted(len(ids), 'image')} {what}?"):
-        return Status.FAILED
     return changing.change_tags(service, ids, adding, removing, jobs)
 
 
@@ -161,20 +162,30 @@ def rename(
 
 def rm(
     context: typer.Context,
-    ids: Ids,
+    ids: SomeIds = None,
+    tag: WithTag = None,
+    tags_all: WithAll = None,
+    tags_any: WithAny = None,
+    tags_none: WithNone = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     jobs: Jobs = 4,
     server: Server = None,
 ) -> Status:
-    """Delete images and their files, after confirmation."""
-    from kt_images.cli import changing, output
-    from kt_images.cli.choosing import confirm, nothing_chosen
+    """Delete images and their files, after confirmation.
+
+    The images are named by their ids (- reads ids from standard input), or they are all that match the filters.
+    """
+    from kt_images.cli import changing, matching, output
+    from kt_images.cli.choosing import confirm, nothing_chosen, only_filters
     from kt_images.cli.ids import image_ids
 
-    found = image_ids(ids)
+    wanted = filters(tag, tags_all, tags_any, tags_none)
+    if only_filters("rm", ids or [], wanted):
+        return matching.delete(address(context, server), wanted, dry_run=dry_run, yes=yes)
+    found = image_ids(ids or [])
     if not found:
-        return nothing_chosen(ids)
+        return nothing_chosen(ids or [])
     images = output.counted(len(found), "image")
     if dry_run:
         output.say(f"{images} would be deleted")

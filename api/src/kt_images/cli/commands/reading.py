@@ -88,6 +88,27 @@ def tags(
     return tagging.list_tags(address(context, server), wanted, as_json=json)
 
 
+def export(
+    context: typer.Context,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The file; if it ends in .csv, it is a table.")],
+    tag: WithTag = None,
+    tags_all: WithAll = None,
+    tags_any: WithAny = None,
+    tags_none: WithNone = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if there is one.")] = False,
+    server: Server = None,
+) -> Status:
+    """Write images with their tags, but not their files, as import reads them.
+
+    FILE is there once it is complete.
+    """
+    from kt_images.cli import exporting
+
+    wanted = filters(tag, tags_all, tags_any, tags_none)
+    is_table = target.suffix.lower() == ".csv"
+    return exporting.export(address(context, server), wanted, target, as_table=is_table, overwrite=overwrite)
+
+
 def show(
     context: typer.Context,
     ids: Ids,
