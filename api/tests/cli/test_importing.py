@@ -99,7 +99,7 @@ def test_it_goes_on_after_the_service_was_away(cli, service, tmp_path):
 
 @pytest.mark.parametrize("name", ["all.ndjson", "all.csv"])
 def test_an_export_comes_back_as_it_was(cli, service, tmp_path, name):
-    service.create("a.jpg", "x", "a, b", '"', "\u2028", "\\u2028")
+    service.create("a.jpg", "x", "a, b", '"', "a\u2028b", "a\\u2028b")
     service.create('\ufeff b "quoted", c.jpg')
     stored = rows(service)
     assert cli("export", name).err == "2 images exported\n"
