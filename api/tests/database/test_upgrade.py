@@ -87,6 +87,15 @@ def test_every_row_is_kept_and_the_schema_is_that_of_a_fresh_database(old, new_d
     assert upgrade(dsn).stdout == "the schema is up to date\n"
 
 
+def test_a_database_that_never_had_the_indexes_gets_them(old, new_database):
+    dsn, _ = old
+    ask(dsn, "delete from applied_fixtures where name = '02_create-index.sql'")
+    ask(dsn, "drop index images_tags, attachments_sha256")
+    done = upgrade(dsn)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ask(dsn, CATALOGUE) == ask(new_database("fresh_schema"), CATALOGUE)
+
+
 def test_a_fresh_database_counts_every_migration_as_applied(new_database):
     dsn = new_database("fresh_schema")
     assert {name for (name,) in ask(dsn, "select name from applied_fixtures")} == {*schema.fixtures()[1:], *ALL}

@@ -177,6 +177,14 @@ async def test_wrong_counts_are_found_and_repaired_while_images_come(filled, poo
     assert dict(await listed(filled))["red"] == 53
 
 
+async def test_two_repairs_at_once_correct_once(pool):
+    # So many that the second begins before the first is committed.
+    await pool.query("insert into images (filename, tags) select 'x', array['t' || n] from generate_series(1, 20000) n")
+    await pool.query("insert into tag_changes values ('t1', 5)")
+    await asyncio.gather(tags.repair(pool), tags.repair(pool))
+    assert await tags.wrong(pool) == {}
+
+
 async def _change(client, seed):
     chance = random.Random(seed)
     for _ in range(60):

@@ -69,6 +69,8 @@ WRONG = f"""
     ) as truth using (tag)
     where coalesce(truth.images, 0) <> coalesce(sums.images, 0)
 """
+# One at a time: the same correction twice would be another error.
+LOCK_REPAIR = "select pg_advisory_xact_lock(5046820214)"
 # Everything in one snapshot: who changes images meanwhile adds their own changes.
 REPAIR = f"insert into tag_changes {WRONG}"
 
@@ -136,6 +138,8 @@ async def wrong(db: Queryable) -> dict[str, int]:
     return {row.tag: int(row.images) for row in await db.query(f"{WRONG} order by tag")}
 
 
-async def repair(db: Queryable) -> None:
-    """Correct the counts that are wrong, also while images are changed."""
-    await db.query(REPAIR)
+async def repair(pool: Pool) -> None:
+    """Correct the counts that are wrong, also while images are changed or another process repairs them."""
+    async with pool.transaction() as connection:
+        await connection.query(LOCK_REPAIR)
+        await connection.query(REPAIR)

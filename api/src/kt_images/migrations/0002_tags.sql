@@ -73,7 +73,7 @@ create trigger images_truncated after truncate on images
 insert into tag_counts
     select tag, count(*) from images, unnest(tags || ''::text) as tag group by tag;
 
-create index images_untagged on images (image_id) where tags = '{}';
+create index if not exists images_untagged on images (image_id) where tags = '{}';
 create index tag_counts_folded on tag_counts (folded(tag));
 
 analyze tag_counts;
