@@ -59,7 +59,7 @@ FOLD = """
 """
 FORGET = "delete from tag_counts where tag = any(%(gone)s) and images = 0"
 # Else the places of changes that are gone would be read with each question.
-VACUUM = "vacuum tag_changes"
+VACUUM = "vacuum (truncate off) tag_changes"
 
 WRONG = f"""
     select tag, coalesce(truth.images, 0) - coalesce(sums.images, 0) as images
