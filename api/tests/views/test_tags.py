@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import tempfile
 from collections import Counter
 
 import psycopg2
@@ -245,3 +246,33 @@ async def test_a_prefix_is_found_by_the_index(pool, dsn):
         plan = "\n".join(line for (line,) in cursor)
     connection.close()
     assert "tag_counts_folded" in plan, plan
+
+
+MANY = """
+    insert into images (filename, tags)
+    select 'x', array(select repeat('x', 80) || n * 50 + m from generate_series(1, 50) m) from generate_series(0, 599) n
+"""
+
+
+async def test_tags_by_their_images_are_of_one_moment_and_hold_no_connection_for_a_slow_reader(serve, pool):
+    await pool.query(MANY)
+    client = await serve(stream_pool_size=1, stream_lease=0.01, chunk_size=1000)
+    async with client.session.get(client.make_url("/tags?order=images")) as answer:
+        beginning = await answer.content.read(10)
+        await asyncio.sleep(0.1)
+        assert len(await listed(client, "?limit=1&order=images")) == 1  # on the only connection
+        await pool.query("update images set tags = tags[1:25] || '{new}'")
+        assert len(await listed(client, "?order=images")) == 15_001
+        *chunks, totals = json.loads(beginning + await answer.read())
+    tags_of_then = [tag["tag"] for chunk in chunks for tag in chunk]
+    assert totals == {"totalTags": 30_000, "totalChunks": 30}
+    assert tags_of_then == sorted(set(tags_of_then))
+
+
+async def test_no_room_for_a_long_list_of_one_moment_is_an_error_with_a_status(serve, pool, monkeypatch):
+    await pool.query(MANY)
+    client = await serve(chunk_size=1000)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    answer = await client.get("/tags?order=images")
+    assert (answer.status, "limit" in (await answer.json())["error"]) == (503, True)
+    assert len(await listed(client, "?order=images&limit=10")) == 10

@@ -85,6 +85,23 @@ async def chunks(pool: Pool, query: Query, render: Render, pace: Pace) -> AsyncG
         await asyncio.wait([reading])
 
 
+async def at_once(pool: Pool, query: Query, render: Render, size: int) -> AsyncGenerator[Chunk, None]:
+    """Yield the rows of the query as of one moment, `size` at a time. Close the generator with `aclosing()`.
+
+    For orders in which a list cannot go on after a row. It holds a connection to its end, so it must not wait for a
+    client. Raises UnavailableError and TooSlowError.
+    """
+    async with pool.connection() as connection:
+        cursor, more = Cursor(connection, query, WHOLE_LIST, size), True
+        while more:
+            documents, more = await cursor.rows()
+            if more:
+                cursor.ask(size)
+            if documents:
+                yield Chunk(render(documents), len(documents))
+        await cursor.close()
+
+
 class _Reader:
     def __init__(self, pool: Pool, query: Query, render: Render, pace: Pace) -> None:
         self._pool, self._render, self._pace = pool, render, pace

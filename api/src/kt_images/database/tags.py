@@ -32,12 +32,11 @@ DOCUMENT = """'{{"tag":' || to_json(tag) || ',"images":' || images || '}}'"""
 
 SELECT = f"""
     select {DOCUMENT} as document from ({SUMS}) as sums
-    where images > 0 {{behind}}
+    where images > 0
     order by {{order}} limit %(limit)s
 """
 
 ORDERS = {TagOrder.NAME: "tag", TagOrder.IMAGES: "images desc, tag"}
-BEHIND = "and (images < %(images)s or images = %(images)s and tag > %(last)s)"
 
 COUNT = SUMS.format(where="tag = %(tag)s")
 
@@ -76,10 +75,9 @@ REPAIR = f"insert into tag_changes {WRONG}"
 
 
 class TagQuery(BaseModel):
-    """The tags of a selection, as a stream reads them."""
+    """The tags of a selection, as a stream reads them; by number of images, in one go."""
 
     wanted: TagSelection
-    last: TagCount | None = None  # of those that were read
 
     @property
     def sql(self) -> str:
@@ -87,24 +85,18 @@ class TagQuery(BaseModel):
         where = " and ".join(
             ["tag <> ''", *(sql for name, sql in CONDITIONS.items() if getattr(wanted, name) is not None)]
         )
-        # Where tags go by their name, those behind the last one are found by an index.
-        behind = BEHIND if self.last and wanted.order is TagOrder.IMAGES else ""
-        return SELECT.format(where=where, behind=behind, order=ORDERS[wanted.order])
+        return SELECT.format(where=where, order=ORDERS[wanted.order])
 
     @property
     def parameters(self) -> dict[str, Any]:
         patterns = {"prefix": f"{_escaped(self.wanted.prefix)}%", "contains": f"%{_escaped(self.wanted.contains)}%"}
-        last = {"last": self.last.tag, "images": self.last.images} if self.last else {}
-        return self.wanted.model_dump() | patterns | last
+        return self.wanted.model_dump() | patterns
 
     def rest(self, document: str, count: int) -> Self:
-        """Return what is left after so many tags, of which this is the last."""
-        last, wanted = TagCount.model_validate_json(document), self.wanted
-        limit = None if wanted.limit is None else wanted.limit - count
-        after = last.tag if wanted.order is TagOrder.NAME else wanted.after
-        return self.model_copy(
-            update={"wanted": wanted.model_copy(update={"after": after, "limit": limit}), "last": last}
-        )
+        """Return what is left, by name, after so many tags, of which this is the last."""
+        limit = None if self.wanted.limit is None else self.wanted.limit - count
+        after = TagCount.model_validate_json(document).tag
+        return self.model_copy(update={"wanted": self.wanted.model_copy(update={"after": after, "limit": limit})})
 
 
 def _escaped(text: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from http import HTTPMethod
 
@@ -11,11 +11,12 @@ from pydantic import BaseModel
 
 from kt_images.database.cursor import Query
 from kt_images.database.pool import Pool
-from kt_images.database.stream import Chunk, Pace, chunks
+from kt_images.database.stream import Chunk, Pace, at_once, chunks
 from kt_images.errors import UnavailableError
 from kt_images.http.sockets import break_when_stalled, keep_little_ready
 from kt_images.views import app_keys
 from kt_images.views.base import View
+from kt_images.views.spool import spooled
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,26 @@ def format_for(request: web.Request) -> Format:
     return JSON_CHUNKS
 
 
-async def send(view: View, pool: Pool, query: Query, proof: Callable[[int, int], BaseModel]) -> web.StreamResponse:
+async def send(
+    view: View, pool: Pool, query: Query, proof: Callable[[int, int], BaseModel], of_one_moment: bool = False
+) -> web.StreamResponse:
     """Send the query's rows in chunks, then the totals: what `proof` makes of the numbers of rows and of chunks.
 
     The status is sent once the first chunk is read, so that a failing query is still answered with an error. A later
-    failure breaks the connection, as does a client that reads nothing for too long. Raises UnavailableError and
-    TooSlowError.
+    failure breaks the connection, as does a client that reads nothing for too long. `of_one_moment`: the rows are read
+    to the end before the first is sent, because in their order no list can go on after a row. Raises
+    UnavailableError and TooSlowError.
     """
     written, settings, places = format_for(view.request), view.settings, view.request.app[app_keys.STREAMS]
     pace = Pace(settings.chunk_size, lease=settings.stream_lease, patience=settings.stream_patience)
     if places.locked():
         raise UnavailableError("Too many lists are being sent; please try again")
-    async with places, aclosing(chunks(pool, query, written.chunk, pace)) as stream:
+    async with places, AsyncExitStack() as stack:
+        if of_one_moment:
+            rows = await stack.enter_async_context(aclosing(at_once(pool, query, written.chunk, pace.size)))
+            stream = await stack.enter_async_context(aclosing(spooled(rows)))
+        else:
+            stream = await stack.enter_async_context(aclosing(chunks(pool, query, written.chunk, pace)))
         return await _send(view.request, stream, written, settings.send_timeout, proof)
 
 

@@ -63,7 +63,11 @@ class TagsView(View):
         """
         query = TagQuery(wanted=wanted.selection())
         return await send(
-            self, self.reader.streams, query, lambda tags, chunks: TagTotals(totalTags=tags, totalChunks=chunks)
+            self,
+            self.reader.streams,
+            query,
+            lambda tags, chunks: TagTotals(totalTags=tags, totalChunks=chunks),
+            of_one_moment=wanted.order is TagOrder.IMAGES,
         )
 
     head = get
