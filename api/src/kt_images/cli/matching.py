@@ -1,6 +1,7 @@
 """`tag` and `rm` with filters: all images that match are changed by one call."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from kt_images.cli import output
 from kt_images.cli.choosing import confirm, nothing_chosen
@@ -26,13 +27,10 @@ def tag(
 
     total = run(_count(server, filters))
     images = output.counted(total, "image")
-    if not total:
-        return nothing_chosen(())
-    if dry_run:
-        return _told(f"{images} would be tagged {what}")
-    if not yes and not confirm("tag", f"Tag {images} {what}?"):
-        return Status.FAILED
-    outcome = run(_change(server, "Tagging", total, call, asked=not yes))
+    plan = _Plan("tag", f"{images} would be tagged {what}", f"Tag {images} {what}?", "Tagging", call)
+    outcome = _carry_out(server, plan, total, dry_run=dry_run, yes=yes)
+    if isinstance(outcome, Status):
+        return outcome
     for failure in outcome.failures:
         output.say(f"Image <{failure.image_id}>: {failure.error}")
     output.say(f"{outcome.changed:,} of {outcome.total_images:,} changed")
@@ -46,20 +44,36 @@ def delete(server: str, filters: Filters, *, dry_run: bool, yes: bool) -> Status
         return await client.delete_many(expected=expected, done=done, **filters)
 
     total = run(_count(server, filters))
-    images = output.counted(total, "image")
+    images, whose = output.counted(total, "image"), "its" if total == 1 else "their"
+    plan = _Plan("rm", f"{images} would be deleted", f"Delete {images} and {whose} files?", "Deleting", call)
+    outcome = _carry_out(server, plan, total, dry_run=dry_run, yes=yes)
+    if isinstance(outcome, Status):
+        return outcome
+    output.say(f"{outcome.changed:,} of {output.counted(outcome.total_images, 'image')} deleted")
+    return Status.DONE
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a command is about to do: in the words of a dry run, of the question and of the progress, and as a call."""
+
+    command: str
+    announced: str
+    question: str
+    title: str
+    call: Call
+
+
+def _carry_out(server: str, plan: _Plan, total: int, *, dry_run: bool, yes: bool) -> Outcome | Status:
+    """Carry the plan out; return the status instead if nothing is to be done."""
     if not total:
         return nothing_chosen(())
     if dry_run:
-        return _told(f"{images} would be deleted")
-    if not yes and not confirm("rm", f"Delete {images} and {'its' if total == 1 else 'their'} files?"):
+        output.say(plan.announced)
+        return Status.DONE
+    if not yes and not confirm(plan.command, plan.question):
         return Status.FAILED
-    outcome = run(_change(server, "Deleting", total, call, asked=not yes))
-    return _told(f"{outcome.changed:,} of {output.counted(outcome.total_images, 'image')} deleted")
-
-
-def _told(sentence: str) -> Status:
-    output.say(sentence)
-    return Status.DONE
+    return run(_change(server, plan.title, total, plan.call, asked=not yes))
 
 
 async def _count(server: str, filters: Filters) -> int:

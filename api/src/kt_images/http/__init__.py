@@ -5,6 +5,7 @@ protocol, expect         what happens before any middleware
 parsing                  turns of connections that have sent much
 in_flight, safety        the requests being answered; headers of every answer
 forms, multipart         uploads
+lines                    imports
 clients                  who sends them
 digests, conditions      headers about the bytes of a file
 sockets                  slow clients, and sendfile

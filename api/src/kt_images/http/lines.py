@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from kt_images.errors import InvalidRequestError, StalledError
-
-# How aiohttp fails on a body whose framing is broken.
-UNREADABLE = (ValueError, HttpProcessingError, web.RequestPayloadError)
+from kt_images.http.multipart import UNREADABLE
 
 
 class Lines:
