@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kt_images.models import Image, NewImage
+from kt_images.models.images import Image, NewImage
 
 LEGAL = st.characters(exclude_categories=("Cs", "Cc"))
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=120)

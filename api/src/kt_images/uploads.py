@@ -23,7 +23,8 @@ from kt_images.files.decoders import Decoders
 from kt_images.files.pictures import Picture
 from kt_images.files.store import Received, Store
 from kt_images.files.thumbnails import Thumbnails
-from kt_images.models import Attachment, Image, ImageChanges, NewImage, OnDuplicate
+from kt_images.models.attachments import Attachment
+from kt_images.models.images import Image, ImageChanges, NewImage, OnDuplicate
 from kt_images.shielding import shielded
 
 # Of the places for uploads, what one client may occupy at most.

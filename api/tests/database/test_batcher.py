@@ -14,7 +14,7 @@ from kt_images.database.batcher import MOST, TURNS, Batcher
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.pool import Pool
 from kt_images.database.shared import Shared
-from kt_images.models import NewImage
+from kt_images.models.images import NewImage
 
 # Slow enough for others to queue up; fails as a whole for a zero.
 SHARES = "select 100 / n as share from unnest(%(ns)s::int[]) with ordinality as given (n, place) order by place"

@@ -21,7 +21,7 @@ from kt_images.database.connection import Limits
 from kt_images.database.pool import Pool
 from kt_images.database.selection import ImageQuery
 from kt_images.database.stream import Pace, chunks
-from kt_images.models import ImageChanges, NewImage, Order, Selection
+from kt_images.models.images import ImageChanges, NewImage, Order, Selection
 
 TAGS = st.lists(st.sampled_from(["red", "blue"]), unique=True)
 

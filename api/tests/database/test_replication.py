@@ -15,7 +15,7 @@ from kt_images.database import embedded, images, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
-from kt_images.models import NewImage
+from kt_images.models.images import NewImage
 from kt_images.views import app_keys
 
 LIMITS = Limits(connect=1, acquire=2)

@@ -5,7 +5,7 @@ from itertools import product
 
 from kt_images.database import images
 from kt_images.database.selection import ImageQuery
-from kt_images.models import Order, Selection
+from kt_images.models.images import Order, Selection
 
 TAGS = {1: [], 2: ["a"], 3: ["b"], 4: ["a", "b"], 5: ["b", "c"], 6: ["%", "a,b"], 7: ["a", "b", "c"]}
 FILL = "insert into images (tags, filename) select %s::text[], 'x'"

@@ -11,7 +11,7 @@ from kt_images.database.connection import Limits
 from kt_images.database.pool import Pool
 from kt_images.database.selection import ImageQuery
 from kt_images.database.stream import Pace, chunks
-from kt_images.models import Selection
+from kt_images.models.images import Selection
 
 FILL = "insert into images (filename, tags) select 'f' || n, array['t' || n % 10] from generate_series(1, 1000) as n"
 PACE = Pace(size=10, lease=0.05, patience=5, pause=0.01)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from kt_images.database import bulk, images
-from kt_images.models import NewImage, Selection
+from kt_images.models.images import NewImage, Selection
 from kt_images.views import app_keys
 
 NDJSON = {"Accept": "application/x-ndjson"}

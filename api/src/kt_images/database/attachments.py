@@ -13,7 +13,7 @@ from kt_images.errors import (
     InvalidRequestError,
     TooManyAttachmentsError,
 )
-from kt_images.models import Attachment
+from kt_images.models.attachments import Attachment
 
 COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
 

@@ -16,7 +16,7 @@ from kt_images.database.pool import Pool
 from kt_images.database.selection import where
 from kt_images.errors import CommitInDoubtError, TooSlowError, UnavailableError
 from kt_images.fields import MAX_TAGS
-from kt_images.models import Image, Selection
+from kt_images.models.images import Image, Selection
 
 # Images of a part at most.
 MOST = 1000

@@ -18,7 +18,7 @@ from kt_images.errors import (
     ReadOnlyError,
     UnavailableError,
 )
-from kt_images.models import Image, ImageChanges, NewImage, Selection
+from kt_images.models.images import Image, ImageChanges, NewImage, Selection
 
 # The ids are given in the order of the rows, which RETURNING alone does not promise.
 INSERT = """

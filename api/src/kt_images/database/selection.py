@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from kt_images.models import Image, Order, Selection
+from kt_images.models.images import Image, Order, Selection
 
 # Each applies if the selection has something of its kind. `@>`: all of the tags; `&&`: at least one.
 CONDITIONS = {

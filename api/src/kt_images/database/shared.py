@@ -7,7 +7,8 @@ from kt_images.database.batcher import Batcher
 from kt_images.database.images import Document
 from kt_images.database.pool import Pool
 from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError
-from kt_images.models import Attachment, NewImage
+from kt_images.models.attachments import Attachment
+from kt_images.models.images import NewImage
 
 
 class Shared:

@@ -7,7 +7,7 @@ from typing import Any
 from kt_images.database import attachments, orphans
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
-from kt_images.models import Attachment
+from kt_images.models.attachments import Attachment
 
 AS_OF_ONE_MOMENT = "set transaction isolation level repeatable read, read only"
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from kt_images.database.connection import Queryable
 from kt_images.database.pool import Pool
-from kt_images.models import TagCount, TagOrder, TagSelection
+from kt_images.models.tags import TagCount, TagOrder, TagSelection
 
 # Each kind of condition applies if the selection has something of it.
 CONDITIONS = {

@@ -15,7 +15,7 @@ from kt_images.files.decoders import Decoders
 from kt_images.files.keys import thumbnail_key
 from kt_images.files.store import InMemory, Store, read_all
 from kt_images.logs import sparing_logger
-from kt_images.models import Attachment
+from kt_images.models.attachments import Attachment
 
 logger = sparing_logger(__name__)
 

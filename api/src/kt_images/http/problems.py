@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from kt_images import errors
 from kt_images.logs import sparing_logger
-from kt_images.models import Error, ErrorDetail
+from kt_images.models.errors import Error, ErrorDetail
 
 logger = sparing_logger(__name__)
 

@@ -7,7 +7,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from kt_images.errors import InvalidRequestError
-from kt_images.models import ErrorDetail
+from kt_images.models.errors import ErrorDetail
 
 LONGEST_LOC = 64  # characters of a client's own key that an answer repeats
 

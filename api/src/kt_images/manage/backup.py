@@ -22,7 +22,8 @@ from kt_images.files.store import Store
 from kt_images.manage import archive, command, containers
 from kt_images.manage.progress import Progress
 from kt_images.manage.report import summary
-from kt_images.models import Attachment, Image
+from kt_images.models.attachments import Attachment
+from kt_images.models.images import Image
 from kt_images.pairing import pair
 
 IMAGES_STEP, FILES_STEP = 1000, 100

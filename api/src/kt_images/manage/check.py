@@ -20,7 +20,7 @@ from kt_images.files.store import Content, Listed, Store
 from kt_images.manage import command
 from kt_images.manage.progress import Progress
 from kt_images.manage.report import Problem, Report
-from kt_images.models import Attachment
+from kt_images.models.attachments import Attachment
 from kt_images.pairing import pair
 
 STEP = 200  # rows whose objects are looked at together

@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 from kt_images.fields import MAX_ID, Filename, Tags
 from kt_images.files import keys
 from kt_images.files.pictures import EXTENSIONS
-from kt_images.models import Attachment, Image
+from kt_images.models.attachments import Attachment
+from kt_images.models.images import Image
 
 # No service has given out so many; as many are left for new images.
 HIGHEST_ID = MAX_ID // 2

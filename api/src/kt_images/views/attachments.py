@@ -15,7 +15,14 @@ from kt_images.database import attachments
 from kt_images.fields import Filename, ImageId, Sha256
 from kt_images.http.forms import Form
 from kt_images.http.sockets import break_when_stalled
-from kt_images.models import Attachment, Error, FoundAttachment, FoundAttachments, ImageAttachment, ImageAttachments
+from kt_images.models.attachments import (
+    Attachment,
+    FoundAttachment,
+    FoundAttachments,
+    ImageAttachment,
+    ImageAttachments,
+)
+from kt_images.models.errors import Error
 from kt_images.views.base import JSON, View, json_answer
 from kt_images.views.call import FILE, TEXT, call
 

@@ -10,7 +10,8 @@ from kt_images.database import bulk
 from kt_images.database.bulk import Change, Extent
 from kt_images.errors import InvalidRequestError, OtherNumberError, UnavailableError
 from kt_images.fields import Omittable, Position
-from kt_images.models import DryRun, Failure, Outcome, Progress, Selection
+from kt_images.models.images import Selection
+from kt_images.models.many import DryRun, Failure, Outcome, Progress
 from kt_images.views import app_keys
 from kt_images.views.base import View, json_answer
 from kt_images.views.filters import Filters

@@ -13,21 +13,14 @@ Content = Mapping[str, Mapping[str, Any]]
 
 TEXT: Content = {"text/plain": {"schema": {"type": "string"}}}
 PICTURE: Content = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
-NDJSON: Content = {
-    "application/x-ndjson": {
-        "schema": {"type": "string", "description": "An image on each line, then the totals on the last line."}
-    }
-}
-NDJSON_TAGS: Content = {
-    "application/x-ndjson": {
-        "schema": {"type": "string", "description": "A tag on each line, then the totals on the last line."}
-    }
-}
-OUTCOMES: Content = {
-    "application/x-ndjson": {
-        "schema": {"type": "string", "description": "A line after each thousand images, then the outcome."}
-    }
-}
+
+
+def ndjson(description: str) -> Content:
+    """Return a body or an answer of lines of JSON."""
+    return {"application/x-ndjson": {"schema": {"type": "string", "description": description}}}
+
+
+OUTCOMES = ndjson("A line after each thousand images, then the outcome.")
 
 FILE = {"image": {"type": "string", "format": "binary", "minLength": 1, "description": "The file."}}
 
@@ -37,10 +30,10 @@ class Call:
     """What the document and the guards of a call need to know of it.
 
     `name` is the operationId, which generators of clients make the name of a method. `form` has the fields of a call
-    that takes multipart/form-data; the first is required. `body` is the model of a JSON body that may be left
-    out. `bodies` are bodies of other media types, and `parameters` those
-    of the query string that belong to them. `examples` are JSON bodies by what they do. `answers` has the
-    content of those statuses that have other media types than application/json.
+    that takes multipart/form-data; the first is required. `body` is the model of a JSON body that may be left out.
+    `bodies` are bodies of other media types, and `parameters` those of the query string that belong to them. `examples`
+    are JSON bodies by what they do. `answers` has the content of those statuses that have other media types than
+    application/json.
     """
 
     name: str

@@ -6,7 +6,7 @@ from aiohttp_pydantic.injectors import Group
 from pydantic import Field
 
 from kt_images.fields import Count, Omittable, Position, Tag
-from kt_images.models import Order, Selection
+from kt_images.models.images import Order, Selection
 
 ONE_TAG = "A value such as `a,b` is one tag with a comma in it."
 

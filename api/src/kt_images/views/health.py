@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from kt_images.database import schema
 from kt_images.errors import KtImagesError, SchemaError, UnavailableError
-from kt_images.models import Error
+from kt_images.models.errors import Error
 from kt_images.views.base import View, json_answer
 from kt_images.views.call import call
 

@@ -8,24 +8,14 @@ from aiohttp_pydantic.oas.typing import r200, r201, r204, r404, r409
 from kt_images.database import bulk, images
 from kt_images.database.selection import ImageQuery
 from kt_images.fields import ImageId
-from kt_images.models import (
-    DryRun,
-    Error,
-    Image,
-    ImageChanges,
-    ImageCount,
-    ImageList,
-    ManyChanges,
-    NewImage,
-    Outcome,
-    TheseImages,
-    Totals,
-)
+from kt_images.models.errors import Error
+from kt_images.models.images import Image, ImageChanges, ImageCount, ImageList, NewImage, Totals
+from kt_images.models.many import DryRun, ManyChanges, Outcome, TheseImages
 from kt_images.views import bulk as many
 from kt_images.views import importing
 from kt_images.views.base import View, json_answer, text_answer
 from kt_images.views.bulk import ManyParameters
-from kt_images.views.call import NDJSON, OUTCOMES, call
+from kt_images.views.call import OUTCOMES, call, ndjson
 from kt_images.views.filters import Filters, ListParameters
 from kt_images.views.listing import send
 
@@ -35,7 +25,7 @@ class ImagesView(View):
 
     group = "Images"
 
-    @call("list_images", answers={200: NDJSON})
+    @call("list_images", answers={200: ndjson("An image on each line, then the totals on the last line.")})
     async def get(self, wanted: ListParameters) -> r200[ImageList]:
         """List images by image_id, as a stream.
 

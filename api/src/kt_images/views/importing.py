@@ -15,10 +15,11 @@ from kt_images.database.images import Document
 from kt_images.errors import CommitInDoubtError, UnavailableError
 from kt_images.http.lines import Lines
 from kt_images.http.validation import ValidationFailedError, detail
-from kt_images.models import ImportProgress, ImportTotals, NewImage, OnError, RefusedLine
+from kt_images.models.images import NewImage
+from kt_images.models.imports import ImportProgress, ImportTotals, OnError, RefusedLine
 from kt_images.views import app_keys
 from kt_images.views.base import View
-from kt_images.views.call import Content
+from kt_images.views.call import ndjson
 from kt_images.views.listing import NDJSON
 
 MEDIA_TYPE = NDJSON.media_type
@@ -60,18 +61,11 @@ class ImportParameters(BaseModel):
 
 PARAMETERS = tuple(one.alias or name for name, one in ImportParameters.model_fields.items())
 
-BODY: Content = {
-    MEDIA_TYPE: {"schema": {"type": "string", "description": "An image to create on each line: an import."}}
-}
-ANSWER: Content = {
-    MEDIA_TYPE: {
-        "schema": {
-            "type": "string",
-            "description": "Of an import: a line after each batch that is stored, one for each of the first 1,000 "
-            "lines that are refused, and the totals as the last line.",
-        }
-    }
-}
+BODY = ndjson("An image to create on each line: an import.")
+ANSWER = ndjson(
+    "Of an import: a line after each batch that is stored, one for each of the first 1,000 lines that are refused, and "
+    "the totals as the last line."
+)
 
 
 async def run(view: View, query: MultiMapping[str]) -> web.StreamResponse:

@@ -16,7 +16,8 @@ from kt_images.http import digests
 from kt_images.http.conditions import client_has, wanted_part
 from kt_images.http.sockets import break_when_stalled
 from kt_images.http.validation import ValidationFailedError, detail
-from kt_images.models import Attachment, Error
+from kt_images.models.attachments import Attachment
+from kt_images.models.errors import Error
 from kt_images.views import app_keys
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View

@@ -4,7 +4,10 @@ from aiohttp_pydantic.oas.typing import r200, r404, r409
 
 from kt_images.database import bulk, tags
 from kt_images.errors import TagExistsError, TagNotFoundError
-from kt_images.models import DryRun, Error, Outcome, Selection, TagRename
+from kt_images.models.errors import Error
+from kt_images.models.images import Selection
+from kt_images.models.many import DryRun, Outcome
+from kt_images.models.tags import TagRename
 from kt_images.views import bulk as many
 from kt_images.views.base import View
 from kt_images.views.bulk import DryRunParameter, Expected

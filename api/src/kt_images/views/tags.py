@@ -9,9 +9,9 @@ from pydantic import Field
 from kt_images.database.tags import TagQuery
 from kt_images.errors import InvalidRequestError
 from kt_images.fields import Count, Omittable, Tag
-from kt_images.models import TagList, TagOrder, TagSelection, TagTotals
+from kt_images.models.tags import TagList, TagOrder, TagSelection, TagTotals
 from kt_images.views.base import View
-from kt_images.views.call import NDJSON_TAGS, call
+from kt_images.views.call import call, ndjson
 from kt_images.views.listing import send
 
 
@@ -50,7 +50,7 @@ class TagsView(View):
 
     group = "Tags"
 
-    @call("list_tags", answers={200: NDJSON_TAGS})
+    @call("list_tags", answers={200: ndjson("A tag on each line, then the totals on the last line.")})
     async def get(self, wanted: TagParameters) -> r200[TagList]:
         """List tags with the number of their images, as a stream.
 

@@ -11,7 +11,8 @@ from kt_images.errors import InvalidRequestError
 from kt_images.fields import Tags
 from kt_images.http.forms import Form
 from kt_images.http.validation import ValidationFailedError
-from kt_images.models import Error, Image, NewImage, OnDuplicate
+from kt_images.models.errors import Error
+from kt_images.models.images import Image, NewImage, OnDuplicate
 from kt_images.views.base import View, json_answer
 from kt_images.views.call import FILE, call
 
