@@ -21,7 +21,7 @@ migrations      how the schema has changed since release 0.1.0, as SQL
 manage          commands for whoever runs the service
 client          the Python client of the API, for anybody's programs
 cli             kt-images, the command line, on top of client
-models          the nouns: images, tags, attachments, changes of many, imports, errors
+models          the nouns: images, tags, attachments, changes of many, imports, scopes, errors
 fields          the types of their fields, which normalise what comes from outside
 errors          what can go wrong, in sentences that a client may read
 logs            warnings that a crowd causes, once a second

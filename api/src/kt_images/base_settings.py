@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import re
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +27,10 @@ DATA = Path("data")
 
 EAGER = "320"
 WIDEST = 16383  # that WebP can be
+MOST_WORKERS = 128
+
+BASE_PATH = re.compile("(/[A-Za-z0-9._~-]+)*")
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
 
 # pydantic's sentences speak of inputs and parsing.
 SENTENCES = {
@@ -34,6 +40,7 @@ SENTENCES = {
     "greater_than_equal": "it must be at least {ge:.15g}",
     "less_than_equal": "it must be at most {le:.15g}",
     "string_pattern_mismatch": "it must begin and end with a slash",
+    "enum": "it must be {expected}",
 }
 
 
@@ -67,7 +74,50 @@ def _widths(value: object) -> object:
     return widths
 
 
+def _names(value: object) -> object:
+    # In the environment and on the command line: one,two
+    return tuple(part.strip().lower() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(ORIGIN.fullmatch(origin) for origin in origins):
+        raise PydanticCustomError("origins", "it must be origins separated by commas, as in https://example.org:8443")
+    return origins
+
+
+def _base_path(path: str) -> str:
+    if not BASE_PATH.fullmatch(path):
+        raise PydanticCustomError("base_path", "it must begin with a slash and not end with one, as in /pics")
+    return path
+
+
+def _workers(value: object) -> object:
+    if value == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return value
+
+
+class Access(StrEnum):
+    """Who may call: anybody, anybody to read, or holders of keys alone."""
+
+    OPEN = "open"
+    KEYS_TO_WRITE = "keys-to-write"
+    KEYS = "keys"
+
+
+class AccessLog(StrEnum):
+    """How each request is logged."""
+
+    OFF = "off"
+    TEXT = "text"
+    JSON = "json"
+
+
 Widths = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_widths)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Origins = Annotated[Names, AfterValidator(_origins)]
+BasePath = Annotated[str, AfterValidator(_base_path)]
+Workers = Annotated[int, Field(ge=1, le=MOST_WORKERS), BeforeValidator(_workers)]
 
 
 # To switch a limit off, set it to a day.
@@ -137,6 +187,22 @@ class Settings(BaseSettings):
     accel_location: str = Field(
         "", pattern="^(/.*/)?$", description="nginx's internal location of the files; empty: the service sends them"
     )
+    access: Access = Field(Access.OPEN, description="Who may call: open, keys-to-write or keys")
+    cors_origins: Origins = Field(
+        "", validate_default=True, description="Origins of other sites whose pages may call, as https://example.org"
+    )
+    allowed_hosts: Names = Field(
+        "",
+        validate_default=True,
+        description="Names by which it may be called; empty: any, on the loopback its own",
+    )
+    base_path: BasePath = Field("", description="Path below which a proxy publishes the service, as /pics")
+    access_log: AccessLog = Field(AccessLog.OFF, description="A line for each request: off, text or json")
+    workers: Workers = Field("1", validate_default=True, description="Processes that serve; auto: one a processor")
+    min_free_bytes: int = Field(
+        2**30, ge=0, description="Free bytes of the store below which it is reported as nearly full"
+    )
+    max_replica_lag: Seconds = Field(30, ge=0, description="Seconds of lag above which a replica is reported as behind")
     grace_period: Seconds = Field(20, ge=0, description="Seconds for requests in flight to finish at shutdown")
 
     @field_validator("eager_widths")

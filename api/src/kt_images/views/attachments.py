@@ -23,6 +23,7 @@ from kt_images.models.attachments import (
     ImageAttachments,
 )
 from kt_images.models.errors import Error
+from kt_images.models.scopes import Scope
 from kt_images.views.base import JSON, View, json_answer
 from kt_images.views.call import FILE, TEXT, call
 
@@ -38,7 +39,7 @@ class AttachmentsView(View):
 
     group = "Attachments"
 
-    @call("list_attachments")
+    @call("list_attachments", Scope.READ)
     async def get(self, image_id: ImageId, /) -> r200[ImageAttachments] | r404[Error]:
         """List an image's attachments by filename.
 
@@ -74,7 +75,7 @@ class AttachmentView(View):
 
     group = "Attachments"
 
-    @call("find_attachment", answers={302: TEXT})
+    @call("find_attachment", Scope.READ, answers={302: TEXT})
     async def get(self, image_id: ImageId, filename: AttachmentName, /) -> r302 | r404[Error]:
         """Find an attachment's bytes.
 
@@ -86,7 +87,7 @@ class AttachmentView(View):
 
     head = get
 
-    @call("upload_attachment", form=FILE, answers={200: TEXT})
+    @call("upload_attachment", Scope.WRITE, form=FILE, answers={200: TEXT})
     async def post(
         self, image_id: ImageId, filename: AttachmentName, /
     ) -> r200 | r404[Error] | r408[Error] | r409[Error] | r413[Error] | r415[Error] | r507[Error]:
@@ -106,7 +107,7 @@ class AttachmentView(View):
         stored = await self.uploads.attach(Form(self.request, self.settings), image_id, filename)
         return web.Response(text=f"{stored.filename} sized of {stored.size} successfully stored")
 
-    @call("delete_attachment")
+    @call("delete_attachment", Scope.DELETE)
     async def delete(self, image_id: ImageId, filename: AttachmentName, /) -> r204 | r404[Error]:
         """Delete an attachment.
 
@@ -122,7 +123,7 @@ class FoundAttachmentsView(View):
 
     group = "Attachments"
 
-    @call("find_attachments_by_sha256")
+    @call("find_attachments_by_sha256", Scope.READ)
     async def get(
         self,
         sha256: list[Sha256] = Field(

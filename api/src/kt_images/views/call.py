@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from kt_images.models.scopes import Scope
+
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 # A body or an answer, by its media type, as OpenAPI writes it.
@@ -29,7 +31,8 @@ FILE = {"image": {"type": "string", "format": "binary", "minLength": 1, "descrip
 class Call:
     """What the document and the guards of a call need to know of it.
 
-    `name` is the operationId, which generators of clients make the name of a method. `form` has the fields of a call
+    `name` is the operationId, which generators of clients make the name of a method. `scope` is what a key must have;
+    a call without one is open to everybody, whatever the settings. `form` has the fields of a call
     that takes multipart/form-data; the first is required. `body` is the model of a JSON body that may be left out.
     `bodies` are bodies of other media types, and `parameters` those of the query string that belong to them. `examples`
     are JSON bodies by what they do. `answers` has the content of those statuses that have other media types than
@@ -37,6 +40,7 @@ class Call:
     """
 
     name: str
+    scope: Scope | None
     form: Mapping[str, Any] = field(default_factory=dict)
     body: type[BaseModel] | None = None
     bodies: Content = field(default_factory=dict)
@@ -45,11 +49,11 @@ class Call:
     answers: Mapping[int, Content] = field(default_factory=dict)
 
 
-def call(name: str, **declared: Any) -> Callable[[Handler], Handler]:
+def call(name: str, scope: Scope | None, **declared: Any) -> Callable[[Handler], Handler]:
     """Declare a view's method as a `Call`, found at its attribute `call`."""
 
     def declare(handler: Handler) -> Handler:
-        handler.call = Call(name, **declared)  # type: ignore[attr-defined]  # a function has room for it
+        handler.call = Call(name, scope, **declared)  # type: ignore[attr-defined]  # a function has room for it
         return handler
 
     return declare

@@ -26,7 +26,7 @@ class HealthView(View):
 
     group = "The service"
 
-    @call("check_health")
+    @call("check_health", scope=None)
     async def get(self) -> r200[Health]:
         """Check that the process is up.
 
@@ -43,7 +43,7 @@ class ReadyView(View):
 
     group = "The service"
 
-    @call("check_readiness")
+    @call("check_readiness", scope=None)
     async def get(self) -> r200[Health] | r503[Error]:
         """Check that requests can be served.
 

@@ -11,6 +11,7 @@ from kt_images.fields import ImageId
 from kt_images.models.errors import Error
 from kt_images.models.images import Image, ImageChanges, ImageCount, ImageList, NewImage, Totals
 from kt_images.models.many import DryRun, ManyChanges, Outcome, TheseImages
+from kt_images.models.scopes import Scope
 from kt_images.views import bulk as many
 from kt_images.views import importing
 from kt_images.views.base import View, json_answer, text_answer
@@ -25,7 +26,7 @@ class ImagesView(View):
 
     group = "Images"
 
-    @call("list_images", answers={200: ndjson("An image on each line, then the totals on the last line.")})
+    @call("list_images", Scope.READ, answers={200: ndjson("An image on each line, then the totals on the last line.")})
     async def get(self, wanted: ListParameters) -> r200[ImageList]:
         """List images by image_id, as a stream.
 
@@ -51,6 +52,7 @@ class ImagesView(View):
 
     @call(
         "create_image",
+        Scope.WRITE,
         bodies=importing.BODY,
         answers={200: importing.ANSWER},
         parameters=importing.ImportParameters,
@@ -77,6 +79,7 @@ class ImagesView(View):
 
     @call(
         "change_images",
+        Scope.WRITE,
         answers={200: OUTCOMES},
         examples={
             "Add and remove tags": {"add_tags": ["beach"], "remove_tags": ["todo"]},
@@ -96,7 +99,7 @@ class ImagesView(View):
         change = bulk.retagging(changes.add_tags or [], changes.remove_tags or [])
         return await self._change(parameters, changes, change)
 
-    @call("delete_images", body=TheseImages, answers={200: OUTCOMES})
+    @call("delete_images", Scope.DELETE, body=TheseImages, answers={200: OUTCOMES})
     async def delete(self, parameters: ManyParameters) -> r200[Outcome | DryRun] | r409[Error]:
         """Delete many images and their attachments.
 
@@ -119,7 +122,7 @@ class ImageCountView(View):
 
     group = "Images"
 
-    @call("count_images")
+    @call("count_images", Scope.READ)
     async def get(self, filters: Filters) -> r200[ImageCount]:
         """Count the images that meet every filter.
 
@@ -136,7 +139,7 @@ class ImageView(View):
 
     group = "Images"
 
-    @call("read_image")
+    @call("read_image", Scope.READ)
     async def get(self, image_id: ImageId, /) -> r200[Image] | r404[Error]:
         """Read an image.
 
@@ -149,6 +152,7 @@ class ImageView(View):
 
     @call(
         "change_image",
+        Scope.WRITE,
         examples={
             "Add and remove tags": {"add_tags": ["beach", "2024"], "remove_tags": ["todo"]},
             "Replace all tags": {"tags": ["example_1", "jpeg", "canon"]},
@@ -165,7 +169,7 @@ class ImageView(View):
         """
         return json_answer(await images.change(self.db, image_id, changes))
 
-    @call("delete_image")
+    @call("delete_image", Scope.DELETE)
     async def delete(self, image_id: ImageId, /) -> r204 | r404[Error]:
         """Delete an image and its attachments.
 

@@ -18,6 +18,7 @@ from kt_images.http.sockets import break_when_stalled
 from kt_images.http.validation import ValidationFailedError, detail
 from kt_images.models.attachments import Attachment
 from kt_images.models.errors import Error
+from kt_images.models.scopes import Scope
 from kt_images.views import app_keys
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
@@ -64,7 +65,7 @@ class MediaView(View):
 
     group = "Attachments"
 
-    @call("download_attachment", answers={200: PICTURE, 206: PICTURE})
+    @call("download_attachment", Scope.READ, answers={200: PICTURE, 206: PICTURE})
     async def get(
         self, image_id: ImageId, filename: AttachmentName, /, width: Width = None, sha256: Version = None
     ) -> Union[r200, r206, r304, r404[Error], r412[Error], r413[Error], r416[Error]]:

@@ -7,6 +7,7 @@ from kt_images.errors import TagExistsError, TagNotFoundError
 from kt_images.models.errors import Error
 from kt_images.models.images import Selection
 from kt_images.models.many import DryRun, Outcome
+from kt_images.models.scopes import Scope
 from kt_images.models.tags import TagRename
 from kt_images.views import bulk as many
 from kt_images.views.base import View
@@ -21,6 +22,7 @@ class TagRenameView(View):
 
     @call(
         "rename_tag",
+        Scope.WRITE,
         answers={200: OUTCOMES},
         examples={
             "A misspelt tag": {"tag": "nikkon", "to": "nikon", "merge": True},

@@ -9,6 +9,7 @@ from pydantic import Field
 from kt_images.database.tags import TagQuery
 from kt_images.errors import InvalidRequestError
 from kt_images.fields import Count, Omittable, Tag
+from kt_images.models.scopes import Scope
 from kt_images.models.tags import TagList, TagOrder, TagSelection, TagTotals
 from kt_images.views.base import View
 from kt_images.views.call import call, ndjson
@@ -50,7 +51,7 @@ class TagsView(View):
 
     group = "Tags"
 
-    @call("list_tags", answers={200: ndjson("A tag on each line, then the totals on the last line.")})
+    @call("list_tags", Scope.READ, answers={200: ndjson("A tag on each line, then the totals on the last line.")})
     async def get(self, wanted: TagParameters) -> r200[TagList]:
         """List tags with the number of their images, as a stream.
 

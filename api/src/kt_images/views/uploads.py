@@ -13,6 +13,7 @@ from kt_images.http.forms import Form
 from kt_images.http.validation import ValidationFailedError
 from kt_images.models.errors import Error
 from kt_images.models.images import Image, NewImage, OnDuplicate
+from kt_images.models.scopes import Scope
 from kt_images.views.base import View, json_answer
 from kt_images.views.call import FILE, call
 
@@ -43,7 +44,7 @@ class UploadView(View):
 
     group = "Images"
 
-    @call("upload_image", form=FILE | {TAGS: TAGS_FIELD})
+    @call("upload_image", Scope.WRITE, form=FILE | {TAGS: TAGS_FIELD})
     async def post(
         self,
         on_duplicate: Annotated[
