@@ -6,9 +6,10 @@ from aiohttp import web
 
 from kt_images import lifecycle
 from kt_images.base_settings import Settings
-from kt_images.http import problems, protocol, safety
+from kt_images.http import addresses, expect, problems, protocol, safety
 from kt_images.http.expect import on_expect
 from kt_images.http.in_flight import IN_FLIGHT, InFlight
+from kt_images.http.sites import Sites
 from kt_images.views import app_keys, documentation, pages
 from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
 from kt_images.views.health import HealthView, ReadyView
@@ -56,8 +57,8 @@ ROOM_BYTES = 64 * 2**20
 
 def create_app(settings: Settings) -> web.Application:
     """Return the service. Nothing is opened before the application starts."""
-    in_flight = InFlight()
-    app = web.Application(middlewares=[in_flight.middleware, problems.middleware])
+    in_flight, sites = InFlight(), Sites(settings)
+    app = web.Application(middlewares=[in_flight.middleware, problems.middleware, sites.middleware, expect.middleware])
     app[IN_FLIGHT] = in_flight
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
@@ -70,7 +71,8 @@ def create_app(settings: Settings) -> web.Application:
     for path, page in PAGES.items():
         app.router.add_get(path, page, expect_handler=on_expect)
     app.router.add_get("/oas/spec", documentation.describing(app), expect_handler=on_expect)
-    app.on_response_prepare.append(safety.on_response_prepare)
+    app.on_response_prepare.extend([safety.on_response_prepare, sites.on_response_prepare])
+    addresses.install(app, settings.base_path)
     app.cleanup_ctx.extend(lifecycle.CONTEXTS)
     protocol.install()
     documentation.install(app)

@@ -48,6 +48,18 @@ class ReplacedError(NotFoundError):
     sentence = "The attachment has other bytes by now; /images/{image_id}/attachments lists where to download them"
 
 
+class OtherSiteError(KtImagesError):
+    """A page of another site, in somebody's browser, wants to change something."""
+
+    sentence = "Pages of other sites may not change anything here; KT_IMAGES_CORS_ORIGINS lists those that may"
+
+
+class OtherHostError(KtImagesError):
+    """The request calls the service by a name that is not the service's."""
+
+    sentence = "The service is not called by this name, but by localhost and what KT_IMAGES_ALLOWED_HOSTS lists"
+
+
 class PreconditionFailedError(KtImagesError):
     """The stored file is not the version that the client's request is meant for."""
 

@@ -16,6 +16,8 @@ logger = sparing_logger(__name__)
 STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.NotFoundError, HTTPStatus.NOT_FOUND),
     (errors.InvalidRequestError, HTTPStatus.BAD_REQUEST),
+    (errors.OtherSiteError, HTTPStatus.FORBIDDEN),
+    (errors.OtherHostError, HTTPStatus.FORBIDDEN),
     (errors.StalledError, HTTPStatus.REQUEST_TIMEOUT),
     (errors.DuplicateError, HTTPStatus.CONFLICT),
     (errors.TooManyAttachmentsError, HTTPStatus.CONFLICT),

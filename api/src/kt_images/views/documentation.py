@@ -19,7 +19,7 @@ from aiohttp_pydantic.oas import pydantic_schema_to_oas, view
 from aiohttp_pydantic.oas.struct import OpenApiSpec3
 from pydantic import BaseModel
 
-from kt_images.http import problems
+from kt_images.http import addresses, problems
 from kt_images.http.validation import refuse_unknown_parameters
 from kt_images.views.base import JSON, METHODS, View
 from kt_images.views.call import Call
@@ -30,6 +30,7 @@ DOCUMENTED = tuple(method for method in METHODS if method != "head")
 # Answers that a view need not declare.
 ALWAYS = {
     "400": "The request cannot be understood or is not allowed; the sentence says why.",
+    "403": "The request is from a page of another site, or calls the service by a name that is not its own.",
     "500": "The service failed; its log says why.",
     "503": "The database or the store is unreachable or busy; try again after Retry-After seconds.",
     "504": "The database took longer than the statement timeout.",
@@ -40,6 +41,9 @@ WITH_JSON_BODY = {
     "415": "The body is not sent as application/json.",
 }
 DESCRIPTIONS = {"404": "There is no such image, attachment or URL.", "408": "The body arrived too slowly."}
+
+# Of the document, for proxies that publish it below different paths.
+MOST_TEXTS = 8
 
 HEADERS = {
     "201": {"Location": "The URL of the new image."},
@@ -185,10 +189,14 @@ def _declarations(app: web.Application) -> dict[tuple[str, str], Declaration]:
 
 def describing(app: web.Application) -> Handler:
     """Return the handler of /oas/spec; the document is made once, when it is first asked for."""
-    text = functools.cache(lambda: json.dumps(view.generate_oas([app])))
+    document = functools.cache(lambda: view.generate_oas([app]))
+
+    @functools.lru_cache(MOST_TEXTS)
+    def text(prefix: str) -> str:
+        return json.dumps(document() | {"servers": [{"url": prefix or "/"}]})
 
     async def spec(request: web.Request) -> web.Response:
         refuse_unknown_parameters(request.rel_url.query, ())
-        return web.Response(text=text(), content_type=JSON)
+        return web.Response(text=text(addresses.prefix(request)), content_type=JSON)
 
     return spec
