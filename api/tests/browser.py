@@ -24,10 +24,10 @@ OPTIONS = (
 
 
 class Page:
-    """A tab."""
+    """A tab, or a frame of another site in it."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
+    def __init__(self, session: aiohttp.ClientSession, address: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._session, self._address, self._socket = session, address, socket
         self._numbers = itertools.count(1)
 
     async def open(self, url: str) -> None:
@@ -42,6 +42,14 @@ class Page:
         answer = await self._command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    async def frames(self, script: str) -> list[Any]:
+        """Run a script in each frame that has a process of its own, as those of other sites have."""
+        answers = []
+        for url in await _targets(self._session, self._address, "iframe"):
+            async with self._session.ws_connect(url, max_msg_size=0) as socket:
+                answers.append(await Page(self._session, self._address, socket).run(script))
+        return answers
 
     async def _command(self, method: str, **params: Any) -> Any:
         number = next(self._numbers)
@@ -62,19 +70,27 @@ async def browsing(folder: Path) -> AsyncIterator[Page]:
     assert CHROMIUM
     command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder}", "--host-resolver-rules=MAP *.example 127.0.0.1"]
     process = await asyncio.create_subprocess_exec(
-        *command, "about:blank", stderr=asyncio.subprocess.DEVNULL, start_new_session=True, env={**os.environ, "HOME": str(folder)}
+        *command,
+        "about:blank",
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "HOME": str(folder)},
     )
     try:
         address = await _address(folder / "DevToolsActivePort", process)
         async with aiohttp.ClientSession() as session:
-            tabs = await (await session.get(f"{address}/json/list")).json()
-            url = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+            [url] = await _targets(session, address, "page")
             async with session.ws_connect(url, max_msg_size=0) as socket:
-                yield Page(socket)
+                yield Page(session, address, socket)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+async def _targets(session: aiohttp.ClientSession, address: str, kind: str) -> list[str]:
+    targets = await (await session.get(f"{address}/json/list")).json()
+    return [target["webSocketDebuggerUrl"] for target in targets if target["type"] == kind]
 
 
 async def _address(file: Path, process: asyncio.subprocess.Process) -> str:

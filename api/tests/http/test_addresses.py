@@ -117,7 +117,15 @@ async def test_the_path_itself_is_the_front_door(serve):
 
 @pytest.mark.parametrize(
     "path",
-    ["/pics/pics/images", "/picsimages", "/pics//images", "/pics//evil.example", "/pics/nowhere", "/Pics/images", "/pics" * 1500],
+    [
+        "/pics/pics/images",
+        "/picsimages",
+        "/pics//images",
+        "/pics//evil.example",
+        "/pics/nowhere",
+        "/Pics/images",
+        "/pics" * 1500,
+    ],
 )
 async def test_what_only_looks_like_it_is_not_found(serve, path):
     client = await serve(base_path=PICS)

@@ -200,8 +200,25 @@ async def test_a_cached_answer_to_nobody_s_page_is_not_for_a_listed_one(serve):
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-LOOPBACK = ["localhost", "LOCALHOST:80", "localhost.", "a.localhost:8080", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:8080"]
-ELSEWHERE = ["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]", "xlocalhost"]
+LOOPBACK = [
+    "localhost",
+    "LOCALHOST:80",
+    "localhost.",
+    "a.localhost:8080",
+    "127.0.0.1",
+    "127.9.9.9:1",
+    "[::1]",
+    "[::1]:8080",
+]
+ELSEWHERE = [
+    "evil.example",
+    "evil.example:8080",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "10.0.0.1",
+    "[::2]",
+    "xlocalhost",
+]
 GARBLED = ["", " ", "a b", "a/b", "a:b", "a:1:2", "user@a", "[::1", "a,b", "a\u00e4", "a:123456", "%00", "<script>"]
 
 
@@ -255,7 +272,9 @@ async def test_a_host_that_is_no_name_is_refused(serve, listening):
         assert answer.status == 400, host
 
 
-@pytest.mark.parametrize("lines", ["", "Host: localhost\r\nHost: evil.example\r\n", "Host: localhost\r\nHost: localhost\r\n"])
+@pytest.mark.parametrize(
+    "lines", ["", "Host: localhost\r\nHost: evil.example\r\n", "Host: localhost\r\nHost: localhost\r\n"]
+)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 async def test_one_host_is_named_and_not_two(client, lines, version):
     reader, writer = await asyncio.open_connection(client.host, client.port)
