@@ -66,7 +66,12 @@ class Rotation(Body):
     """A new secret for a key."""
 
     overlap_seconds: int = Field(
-        0, ge=0, le=LONGEST_OVERLAP, description="Seconds for which the old secret works, too.", examples=[3600]
+        0,
+        ge=0,
+        le=LONGEST_OVERLAP,
+        strict=True,
+        description="Seconds for which the old secret works, too.",
+        examples=[3600],
     )
 
 
