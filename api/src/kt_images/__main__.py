@@ -13,6 +13,7 @@ from aiohttp import web
 from uvloop import new_event_loop
 from yarl import URL
 
+from kt_images import logs
 from kt_images.application import create_app
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
@@ -33,8 +34,8 @@ DESCRIPTORS = 65536
 
 def main() -> None:
     """Serve; exit with 0 after a signal to stop, with 1 and a sentence if the service cannot start."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = read_settings()
+    logs.begin(settings.access_log)
     _raise_limit_of_descriptors()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

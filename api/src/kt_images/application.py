@@ -14,6 +14,7 @@ from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAt
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImageCountView, ImagesView, ImageView
 from kt_images.views.media import MediaView
+from kt_images.views.metrics import MetricsView
 from kt_images.views.sending import Room
 from kt_images.views.tag_rename import TagRenameView
 from kt_images.views.tags import TagsView
@@ -35,6 +36,7 @@ VIEWS = {
     f"/media/{IMAGE_ID}/{FILENAME}": MediaView,
     "/healthz": HealthView,
     "/readyz": ReadyView,
+    "/metrics": MetricsView,
 }
 
 PAGES = {

@@ -21,3 +21,9 @@ def translate(error: Exception) -> KtImagesError | None:
         case OSError(errno=number) if number in EXHAUSTED:
             return UnavailableError("The service is busy; please try again")
     return None
+
+
+def explained(error: KtImagesError) -> str:
+    """Return the error's sentence followed by the system's own words, which name no path: for logs."""
+    cause = error.__cause__
+    return f"{error} ({cause.strerror})" if isinstance(cause, OSError) and cause.strerror else str(error)
