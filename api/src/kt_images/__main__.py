@@ -41,7 +41,8 @@ def main() -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(serve(settings))
     except KtImagesError as error:
-        sys.exit(f"kt-images cannot start: {explained(error)}")
+        logs.say(f"kt-images cannot start: {explained(error)}", sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -117,9 +118,8 @@ def _greet(address: tuple[str, int], settings: Settings) -> None:
     if not settings.postgres_dsn:
         places = f"database is in {settings.database_dir.resolve()}, the {places}"
     example = """-H 'Content-Type: application/json' -d '{"filename": "example.jpg", "tags": ["canon"]}'"""
-    print(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
-    print(f"The {places}. Try:")
-    print(f"  curl {url}/images {example}", flush=True)
+    logs.say(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
+    logs.say(f"The {places}. Try:\n  curl {url}/images {example}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import TextIO
 
 # Of the request that is being answered; empty outside one. A task inherits it from whoever creates it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -36,6 +37,14 @@ def begin(access_log: str) -> None:
     access.setLevel(logging.WARNING if access_log == "off" else EACH_REQUEST)
     if as_json:
         sys.excepthook = _log_uncaught
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Tell whoever started the process, on stdout unless said otherwise; in a log of JSON, as a line of it."""
+    if any(isinstance(handler.formatter, _Json) for handler in logging.root.handlers):
+        logger.warning("%s", text)
+    else:
+        print(text, file=file or sys.stdout, flush=True)
 
 
 def printable(text: str) -> str:

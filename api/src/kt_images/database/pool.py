@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from kt_images import metrics
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.driver import Parameters
-from kt_images.database.failures import explained
+from kt_images.database.failures import reason
 from kt_images.errors import UnavailableError
 from kt_images.presence import Presence
 
@@ -149,5 +149,5 @@ class Pool:
             return await Connection.open(dsn, self._limits)
         except UnavailableError as error:
             if presence:
-                presence.missed(explained(error))
+                presence.missed(reason(error) or "no address answers")
             raise

@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
 from kt_images.files import cached, threads
-from kt_images.files.failures import EXHAUSTED, explained, translate
+from kt_images.files.failures import EXHAUSTED, reason, translate
 from kt_images.files.incoming import Incoming
 from kt_images.files.store import Listed, Received, Room
 from kt_images.presence import Presence
@@ -83,7 +83,7 @@ class Disk:
             await threads.read(self._check)
         except UnavailableError as error:
             if self._presence:
-                self._presence.missed(explained(error))
+                self._presence.missed(reason(error) or str(error))
             raise
         if self._presence:
             self._presence.met()

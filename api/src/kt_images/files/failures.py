@@ -23,7 +23,6 @@ def translate(error: Exception) -> KtImagesError | None:
     return None
 
 
-def explained(error: KtImagesError) -> str:
-    """Return the error's sentence followed by the system's own words, which name no path: for logs."""
-    cause = error.__cause__
-    return f"{error} ({cause.strerror})" if isinstance(cause, OSError) and cause.strerror else str(error)
+def reason(error: KtImagesError) -> str:
+    """Return the system's own words, which name no path: for logs."""
+    return (isinstance(error.__cause__, OSError) and error.__cause__.strerror) or ""

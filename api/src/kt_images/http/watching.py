@@ -114,8 +114,8 @@ def _account(request: web.BaseRequest, status: int, outcome: str, seconds: float
 
 def _route(request: web.BaseRequest) -> str:
     """Return the template of the request's path."""
-    if not isinstance(request, web.Request):
-        return UNREADABLE
     match = getattr(request, "_match_info", None)  # the public attribute fails where there is none
-    resource = match.route.resource if match else None
-    return resource.canonical if resource else UNKNOWN
+    if match is None:
+        return UNREADABLE
+    resource = match.route.resource
+    return UNKNOWN if resource is None else str(resource.canonical)
