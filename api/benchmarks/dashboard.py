@@ -1,4 +1,4 @@
-"""`python3 -m benchmarks.dashboard http://localhost:9090 dashboard.png`: what the Grafana dashboard shows, as a picture.
+"""`python3 -m benchmarks.dashboard http://localhost:9090 dashboard.png`: what Grafana's dashboard shows, as a picture.
 
 Each panel with lines is drawn from what a Prometheus that runs answers to its queries, for the last ten minutes or
 since it began.
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from PIL import Image
 
 DASHBOARD = Path(__file__).parents[1] / "deploy" / "grafana" / "dashboards" / "kt-images.json"
 
@@ -33,7 +35,7 @@ def main() -> None:
     from matplotlib import pyplot  # noqa: PLC0415 (after the choice of a backend)
 
     rows = -(-len(panels) // COLUMNS)
-    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(4 * COLUMNS, 1.9 * rows), layout="constrained")
+    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(4 * COLUMNS, 1.7 * rows), layout="constrained")
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     for axis, panel in zip(axes.flat, panels, strict=False):
@@ -43,11 +45,15 @@ def main() -> None:
                 axis.plot([one - time.time() for one in times], [float(one) for one in values], linewidth=0.8,
                           label=_legend(target["legendFormat"], series["metric"]))  # fmt: skip
         axis.set_title(f"{panel['title']} ({panel['fieldConfig']['defaults']['unit']})", fontsize=7)
-        axis.set_ylim(bottom=0)
+        # Where nothing was counted, a quantile is not a number.
+        axis.set_ylim(0, 1.1 * max((np.nanmax([0, *line.get_ydata()]) for line in axis.lines), default=0) or 1)
         axis.tick_params(labelsize=5)
         if axis.lines:
             axis.legend(fontsize=4.5, frameon=False, loc="upper left")
-    figure.savefig(arguments.picture, dpi=100)
+    figure.savefig(arguments.picture, dpi=85)
+    with Image.open(arguments.picture) as drawn:
+        small = drawn.convert("RGB").quantize(32)
+    small.save(arguments.picture, optimize=True)
 
 
 def answers(prometheus: str, query: str) -> list[Any]:
