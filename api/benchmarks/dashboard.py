@@ -52,7 +52,7 @@ def main() -> None:
             axis.legend(fontsize=4.5, frameon=False, loc="upper left")
     figure.savefig(arguments.picture, dpi=85)
     with Image.open(arguments.picture) as drawn:
-        small = drawn.convert("RGB").quantize(32)
+        small = drawn.convert("RGB").quantize(128)
     small.save(arguments.picture, optimize=True)
 
 
