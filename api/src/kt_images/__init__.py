@@ -12,6 +12,7 @@ http            what any call needs, whatever it is about: errors, forms, condit
 uploads         a file's way from a request into the store and the database
 collector       removes the objects of orphans
 counting        brings the counts of tags up to date
+sampling        asks now and then for what is measured but costs something to ask for
 pairing         which store belongs to which database
 access          who may call: keys, and the gate in front of every call
 shielding       runs a step to completion even if the caller is cancelled
@@ -25,7 +26,10 @@ cli             kt-images, the command line, on top of client
 models          the nouns: images, tags, attachments, changes of many, imports, scopes, errors
 fields          the types of their fields, which normalise what comes from outside
 errors          what can go wrong, in sentences that a client may read
-logs            warnings that a crowd causes, once a second
+exposition      the metrics as Prometheus reads them, of all processes
+presence        a line when something that is needed goes, and one when it is back
+metrics         what is counted and measured
+logs            how a line is written, and the request that it belongs to
 base_settings   the environment and the command line, as one frozen object
 __main__, wsgi  the ways in
 

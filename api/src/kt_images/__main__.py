@@ -13,6 +13,7 @@ from aiohttp import web
 from uvloop import new_event_loop
 from yarl import URL
 
+from kt_images import logs
 from kt_images.application import create_app
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
@@ -33,14 +34,15 @@ DESCRIPTORS = 65536
 
 def main() -> None:
     """Serve; exit with 0 after a signal to stop, with 1 and a sentence if the service cannot start."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = read_settings()
+    logs.begin(settings.access_log)
     _raise_limit_of_descriptors()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(serve(settings))
     except KtImagesError as error:
-        sys.exit(f"kt-images cannot start: {explained(error)}")
+        logs.say(f"kt-images cannot start: {explained(error)}", sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -116,9 +118,8 @@ def _greet(address: tuple[str, int], settings: Settings) -> None:
     if not settings.postgres_dsn:
         places = f"database is in {settings.database_dir.resolve()}, the {places}"
     example = """-H 'Content-Type: application/json' -d '{"filename": "example.jpg", "tags": ["canon"]}'"""
-    print(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
-    print(f"The {places}. Try:")
-    print(f"  curl {url}/images {example}", flush=True)
+    logs.say(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
+    logs.say(f"The {places}. Try:\n  curl {url}/images {example}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImageCountView, ImagesView, ImageView
 from kt_images.views.keys import KeyRotationView, KeysView, KeyView
 from kt_images.views.media import MediaView
+from kt_images.views.metrics import MetricsView
 from kt_images.views.sending import Room
 from kt_images.views.tag_rename import TagRenameView
 from kt_images.views.tags import TagsView
@@ -42,6 +43,7 @@ VIEWS = {
     f"/keys/{KEY_ID}/rotate": KeyRotationView,
     "/healthz": HealthView,
     "/readyz": ReadyView,
+    "/metrics": MetricsView,
 }
 
 PAGES = {

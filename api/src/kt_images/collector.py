@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable
 
+from kt_images import metrics
 from kt_images.database import orphans
 from kt_images.database.pool import Pool
 from kt_images.errors import KtImagesError
@@ -33,9 +34,12 @@ async def keep_collecting(db: Pool, store: Store, widths: Iterable[int], interva
         try:
             if removed := await collect(db, store, widths, grace):
                 logger.info("Removed %d objects without a row", removed)
+            metrics.COLLECTOR_LAST_RUN.set_to_current_time()
         except (KtImagesError, OSError) as error:
+            metrics.COLLECTOR_FAILURES.inc()
             logger.warning("Objects without a row could not be removed: %s", error)
         except Exception:
+            metrics.COLLECTOR_FAILURES.inc()
             logger.exception("Objects without a row could not be removed")
         await asyncio.sleep(interval)
 
@@ -56,5 +60,6 @@ async def collect(db: Pool, store: Store, widths: Iterable[int], grace: float) -
         await store.remove(keys.thumbnail_key(key, width) for key in taken for width in widths)
         await orphans.forget(db, taken)
         removed += len(taken)
+        metrics.COLLECTOR_REMOVED.inc(len(taken))
         if len(taken) < STEP:
             return removed

@@ -1,7 +1,7 @@
 """What the application opens at its start and closes at its end, each in one place.
 
-In this order: the processes that decode pictures, the store, the database with its pools, the collector, the
-counting, the keyring.
+In this order: the processes that decode pictures, the store, the database with its pools, the collector, the counting,
+the keyring, the sampling.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 from aiohttp import web
 
-from kt_images import collector, counting
+from kt_images import collector, counting, sampling
 from kt_images.access import gate, usage
 from kt_images.access.keyring import Keyring
 from kt_images.base_settings import Settings
@@ -25,6 +25,7 @@ from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
+from kt_images.presence import Presence
 from kt_images.uploads import Uploads
 from kt_images.views import app_keys
 
@@ -43,7 +44,7 @@ async def _decoders(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
-    app[app_keys.STORE] = Disk(app[app_keys.SETTINGS].uploads_dir)
+    app[app_keys.STORE] = Disk(app[app_keys.SETTINGS].uploads_dir, Presence("store"))
     await app[app_keys.STORE].open()
     app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.DECODERS])
     yield
@@ -62,7 +63,8 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         try:
             await _match(app)
         except UnavailableError as error:
-            logger.warning("%s", explained(error))
+            if not app[app_keys.DATABASE].presence.is_missed:  # else it is in the log
+                logger.warning("%s", explained(error))
             await stack.enter_async_context(_meanwhile(_match_later(app)))
         yield
 
@@ -99,7 +101,12 @@ async def _keyring(app: web.Application) -> AsyncIterator[None]:
     await usage.note(db, keyring)
 
 
-CONTEXTS = (_decoders, _store, _database, _collector, _counting, _keyring)
+async def _sampling(app: web.Application) -> AsyncIterator[None]:
+    async with _meanwhile(sampling.keep_sampling(app[app_keys.DATABASE], app[app_keys.STORE])):
+        yield
+
+
+CONTEXTS = (_decoders, _store, _database, _collector, _counting, _keyring, _sampling)
 
 
 @contextlib.asynccontextmanager
@@ -119,12 +126,15 @@ async def _postgresql(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _keep_running(server: embedded.Embedded) -> None:
+    presence = Presence("embedded PostgreSQL")
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
             await asyncio.to_thread(server.ensure)
         except UnavailableError as error:
-            logger.error("%s", error)  # noqa: TRY400 (the sentence is enough)
+            presence.missed(str(error))
+        else:
+            presence.met()
 
 
 async def _upgrade(dsn: str) -> None:
@@ -148,12 +158,14 @@ async def _match_later(app: web.Application) -> None:
         await asyncio.sleep(RETRY_SECONDS)
         try:
             await _match(app)
-            return logger.warning("The database can be reached now")
+            break
         except (SchemaError, OtherStoreError) as error:
             app[REASONS_TO_END].append(error)
-            return signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            return
         except KtImagesError:
             continue
+    app[app_keys.DATABASE].presence.met()
 
 
 @contextlib.asynccontextmanager

@@ -8,16 +8,28 @@
 Steps 2 to 4 run to completion even if the client leaves, and no database connection is held during 1 and 3.
 """
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
+from kt_images import metrics
 from kt_images.base_settings import Settings
 from kt_images.database import attachments, images, orphans
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
-from kt_images.errors import CollectedError, DuplicateError, UnavailableError
+from kt_images.errors import (
+    CollectedError,
+    DamagedStoreError,
+    DiskFullError,
+    DuplicateError,
+    KtImagesError,
+    OtherStoreError,
+    SchemaError,
+    TooSlowError,
+    UnavailableError,
+)
 from kt_images.files import keys
 from kt_images.files.decoders import Decoders
 from kt_images.files.pictures import Picture
@@ -26,6 +38,14 @@ from kt_images.files.thumbnails import Thumbnails
 from kt_images.models.attachments import Attachment
 from kt_images.models.images import Image, ImageChanges, NewImage, OnDuplicate
 from kt_images.shielding import shielded
+
+# What becomes of an upload, for the metrics.
+STORED, MERGED, REFUSED, FAILED, LEFT = RESULTS = ("stored", "merged", "refused", "failed", "left")
+# The service's own; other errors are refusals.
+FAULTS = (UnavailableError, TooSlowError, DiskFullError, DamagedStoreError, SchemaError, OtherStoreError)
+
+for _result in RESULTS:
+    metrics.UPLOADS.labels(_result)  # from the start on: a rate begins with the first one
 
 # Of the places for uploads, what one client may occupy at most.
 SHARE = 0.75
@@ -70,11 +90,13 @@ class Uploads:
         Raises ImageNotFoundError, TooManyAttachmentsError, DigestMismatchError, UnavailableError, and what `receive()`
         and `inspect()` raise.
         """
-        with self._place(upload.client):
+        with _counted() as outcome, self._place(upload.client):
             await attachments.check_room(self._db, image_id, filename, self._max_attachments)
             async with self._received(upload) as received:
                 picture = await self._decoders.inspect(received.path, self._widths, upload.client)
-                return await shielded(self._attach(received, picture, image_id, filename))
+                attachment = await shielded(self._attach(received, picture, image_id, filename))
+                outcome.append(STORED)
+                return attachment
 
     async def create(self, upload: ImageUpload, on_duplicate: OnDuplicate) -> tuple[Image, bool]:
         """Store a file as a new image; return the image, and whether it is new.
@@ -83,11 +105,13 @@ class Uploads:
         DuplicateError, MERGE_TAGS adds the tags to that image. Raises InvalidRequestError when it would have too many,
         and what `attach()` raises.
         """
-        with self._place(upload.client):
+        with _counted() as outcome, self._place(upload.client):
             async with self._received(upload) as received:
                 new = upload.image()
                 picture = await self._decoders.inspect(received.path, self._widths, upload.client)
-                return await shielded(self._create(received, picture, new, on_duplicate))
+                image, is_new = await shielded(self._create(received, picture, new, on_duplicate))
+                outcome.append(STORED if is_new else MERGED)
+                return image, is_new
 
     @contextlib.contextmanager
     def _place(self, client: str) -> Iterator[None]:
@@ -113,6 +137,7 @@ class Uploads:
         attachment = await self._keep(received, picture, image_id, filename)
         async with self._acknowledging(attachment):
             await attachments.put(self._db, attachment)
+        metrics.STORED_BYTES.inc(attachment.size)
         return attachment
 
     async def _create(
@@ -130,6 +155,7 @@ class Uploads:
                 return merged, False
             await images.create_as(connection, image_id, new)
             await attachments.put(connection, attachment)
+        metrics.STORED_BYTES.inc(attachment.size)
         return Image(image_id=image_id, filename=new.filename, tags=new.tags), True
 
     async def _keep(self, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
@@ -161,6 +187,23 @@ class Uploads:
             # It may have been committed anyway. If that cannot be found out, the client has to ask again.
             if not await attachments.referenced(self._db, [attachment.object_key]):
                 raise
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[list[str]]:
+    """Count an upload by what becomes of it; yield where to write down that it has succeeded."""
+    outcome: list[str] = []
+    try:
+        with metrics.UPLOADS_RUNNING.track_inprogress():
+            yield outcome
+    except (ConnectionError, asyncio.CancelledError):
+        outcome.append(LEFT)
+        raise
+    except Exception as error:
+        outcome.append(FAILED if isinstance(error, FAULTS) or not isinstance(error, KtImagesError) else REFUSED)
+        raise
+    finally:
+        metrics.UPLOADS.labels(outcome[-1]).inc()
 
 
 async def _merge(connection: Connection, received: Received, new: NewImage, on_duplicate: OnDuplicate) -> Image | None:

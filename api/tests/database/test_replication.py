@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from kt_images import errors
-from kt_images.database import embedded, images, schema
+from kt_images.database import embedded, images, replication, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
@@ -191,3 +191,28 @@ async def test_standbys_are_preferred_and_the_primary_is_used_without_one(three)
         server.kill()
     async with Pool(dsn, 1, LIMITS) as pool:
         assert not (await pool.query("select pg_is_in_recovery() as standby"))[0].standby
+
+
+async def test_how_far_a_replica_is_behind_is_told_also_when_its_primary_is_gone(three):
+    dsn = await prepared(three, 10)
+    async with Pool(three[0].dsn, 1, LIMITS) as primary, Pool(preferring_standbys(dsn), 1, LIMITS) as replica:
+        assert await replication.lag(primary) is None
+        await caught_up(replica, 10)
+        async with asyncio.timeout(10):
+            while await replication.lag(replica) != 0:
+                await asyncio.sleep(0.02)
+        standby = (await replica.query("select current_setting('data_directory') as data"))[0].data
+        assert standby != str(three[0].data)
+        await replica.query("select pg_wal_replay_pause()")
+        await primary.query("insert into images (filename) values ('late')")
+        async with asyncio.timeout(10):
+            while not await replication.lag(replica):
+                await asyncio.sleep(0.02)
+        await replica.query("select pg_wal_replay_resume()")
+        async with asyncio.timeout(10):
+            while await replication.lag(replica) != 0:
+                await asyncio.sleep(0.02)
+        three[0].kill()
+        async with asyncio.timeout(10):
+            while not await replication.lag(replica):
+                await asyncio.sleep(0.02)

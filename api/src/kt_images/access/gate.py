@@ -13,7 +13,16 @@ from aiohttp.typedefs import Handler
 from kt_images.access import secrets
 from kt_images.access.keyring import Holder, Keyring
 from kt_images.base_settings import Access
-from kt_images.errors import ForbiddenError, MissingKeyError, UnauthorizedError, UndeclaredCallError, UnknownKeyError
+from kt_images.errors import (
+    ExpiredKeyError,
+    ForbiddenError,
+    MissingKeyError,
+    UnauthorizedError,
+    UndeclaredCallError,
+    UnknownKeyError,
+)
+from kt_images.http.watching import KEY_ID
+from kt_images.metrics import KEY_REFUSALS
 from kt_images.models.scopes import Scope
 
 # What needs no key.
@@ -28,6 +37,17 @@ DELAY_SECONDS = 1.0
 MOST_DELAYED = 1000
 # An authorization that is longer is no key.
 LONGEST = 200
+
+REFUSALS = {
+    kind: KEY_REFUSALS.labels(reason)
+    for kind, reason in {
+        MissingKeyError: "missing",
+        UnknownKeyError: "unknown",
+        ExpiredKeyError: "expired",
+        ForbiddenError: "scope",
+        UndeclaredCallError: "undeclared",
+    }.items()
+}
 
 # Whose key it is, on requests of calls that need one.
 HOLDER = web.RequestKey("holder", Holder)
@@ -48,16 +68,24 @@ class Gate:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Look at the key, where one is needed. Raises UnauthorizedError, ForbiddenError, UndeclaredCallError."""
-        # OPTIONS and what has no call is refused by others, with what they know of it.
-        if request.match_info.http_exception is None and request.method != HTTPMethod.OPTIONS:
-            try:
-                scope = self._scope_of(request)
-            except LookupError:
-                raise UndeclaredCallError from None
-            if scope and scope not in self._free:
-                request[HOLDER] = await self._holder(request)
-                require(request, scope)
-        return await handler(request)
+        try:
+            # OPTIONS and what has no call is refused by others, with what they know of it.
+            if request.match_info.http_exception is None and request.method != HTTPMethod.OPTIONS:
+                await self._check(request)
+            return await handler(request)
+        except (UnauthorizedError, ForbiddenError) as error:
+            REFUSALS[type(error)].inc()
+            raise
+
+    async def _check(self, request: web.Request) -> None:
+        try:
+            scope = self._scope_of(request)
+        except LookupError:
+            raise UndeclaredCallError from None
+        if scope and scope not in self._free:
+            holder = await self._holder(request)
+            request[HOLDER], request[KEY_ID] = holder, holder.key_id
+            require(request, scope)
 
     async def _holder(self, request: web.Request) -> Holder:
         given = request.headers.getall(hdrs.AUTHORIZATION, [])

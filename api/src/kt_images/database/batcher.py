@@ -15,6 +15,7 @@ queues then goes on to the next connection. How long it may wait there is the po
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from kt_images.errors import KtImagesError
@@ -77,7 +78,8 @@ class Batcher(Generic[Request, Answer]):
         while self._queue and len(self._turns) < TURNS:
             taken = [self._queue.popleft() for _ in range(min(MOST, len(self._queue)))]
             turn = self._begin()
-            turn.task = asyncio.create_task(self._answer_in(turn, taken))
+            # For several requests: its lines in the log are of none of them.
+            turn.task = asyncio.create_task(self._answer_in(turn, taken), context=Context())
 
     async def _answer_in(self, turn: "_Turn", batch: Batch[Request, Answer]) -> None:
         try:

@@ -41,5 +41,11 @@ def translate(error: Exception) -> KtImagesError | None:
 
 def explained(error: KtImagesError) -> str:
     """Return the error's sentence followed by PostgreSQL's own words: for logs and terminals, never for clients."""
+    words = reason(error)
+    return f"{error} ({words})" if words else str(error)
+
+
+def reason(error: KtImagesError) -> str:
+    """Return PostgreSQL's own words, which name hosts and roles but no password: for logs and terminals."""
     words = str(error.__cause__ or "").strip()
-    return f"{error} ({words.splitlines()[0]})" if words else str(error)
+    return words.splitlines()[0] if words else ""

@@ -34,6 +34,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
+from kt_images import metrics
 from kt_images.database.chunk_size import ChunkSize
 from kt_images.database.cursor import FIRST_STEPS, WHOLE_LIST, Cursor, Query
 from kt_images.database.pool import Pool
@@ -169,5 +170,6 @@ class _Reader:
                 await self._ahead.join()
         except TimeoutError:
             self._fraction = FIRST_STEPS
+            metrics.LEASES_TAKEN_BACK.inc()
             return False
         return True

@@ -58,6 +58,7 @@ FOLD = """
 """
 FORGET = "delete from tag_counts where tag = any(%(gone)s) and images = 0"
 # Else the places of changes that are gone would be read with each question.
+PENDING = "select count(*) as changes from (select from tag_changes limit %(most)s) as found"
 VACUUM = "vacuum (truncate off) tag_changes"
 
 WRONG = f"""
@@ -118,6 +119,11 @@ async def fold(pool: Pool, most: int) -> int:
         if folded.gone:
             await connection.query(FORGET, {"gone": folded.gone})
     return int(folded.changes)
+
+
+async def pending(db: Queryable, most: int) -> int:
+    """Return how many changes the counts lack, of `most` at most."""
+    return int((await db.query(PENDING, {"most": most}))[0].changes)
 
 
 async def tidy(db: Queryable) -> None:

@@ -7,15 +7,22 @@ import os
 import signal
 import socket
 import sys
+from contextvars import Context
 from typing import Any, BinaryIO, Self
 
 from kt_images import errors
 from kt_images.files import decoder
 from kt_images.files.failures import translate
+from kt_images.logs import sparing_logger
+
+logger = sparing_logger(__name__)
 
 START_SECONDS = 20.0
 # Bytes; a thumbnail of the largest width is far smaller.
 MAX_ANSWER = 64 * 2**20
+
+# Bytes of a line in the log.
+MOST_SAID = 4096
 
 # Descriptors to start a process.
 NEEDED = 10
@@ -49,12 +56,20 @@ def _expect_descriptors(descriptor: int) -> None:
             os.close(copy)
 
 
+async def _relay(said: asyncio.StreamReader | None) -> None:
+    """Put into the log what a decoder and its libraries say; a hostile picture may have them say much."""
+    while said and (piece := await said.read(MOST_SAID)):
+        logger.warning("A decoder says: %s", piece.decode(errors="replace").strip())
+
+
 class DecoderProcess:
     """A process of `decoder.py`, and our end of its socket."""
 
     def __init__(self, process: asyncio.subprocess.Process, peer: socket.socket) -> None:
         self._process, self._peer = process, peer
         self.asked, self.is_spent = 0, False
+        # Of no request: it serves many.
+        self._relaying = asyncio.create_task(_relay(process.stderr), context=Context())
 
     @classmethod
     async def start(cls, max_pixels: int, memory: int) -> Self:
@@ -69,7 +84,7 @@ class DecoderProcess:
                         sys.executable, "-m", "kt_images.files.decoder",
                         str(theirs.fileno()), str(max_pixels), str(memory),
                         pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
-                        stdout=asyncio.subprocess.DEVNULL, env=_environment(),
+                        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=_environment(),
                     )  # fmt: skip
             except BaseException:
                 ours.close()
@@ -116,7 +131,9 @@ class DecoderProcess:
             # Not `kill()`: for a process that has just ended it takes the status away from `wait()`.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
-        return await self._process.wait()
+        status = await self._process.wait()
+        await asyncio.wait([self._relaying])
+        return status
 
     async def _receive(self, length: int) -> bytes:
         received = bytearray()

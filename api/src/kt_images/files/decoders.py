@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from kt_images import errors
+from kt_images import errors, metrics
 from kt_images.files import decoder, threads
 from kt_images.files.decoder_process import DecoderProcess
 from kt_images.files.failures import translate
@@ -83,6 +83,7 @@ class Decoders:
         found, content = await self._run((UPLOADS, client), lambda: _local_file(path), {"widths": [*widths]})
         rest = io.BytesIO(content)
         thumbnails = {int(width): rest.read(length) for width, length in found["thumbnails"].items()}
+        metrics.THUMBNAILS_MADE.inc(len(thumbnails))
         return Picture(**found["picture"] | {"thumbnails": thumbnails})
 
     async def shrink(self, opening: Opening, width: int) -> bytes:
@@ -114,7 +115,11 @@ class Decoders:
         """Give the picture so many shares of the memory, and so much processor time at most."""
         memory = self._memory * places // self._turns.size
         # Opened when its turn has come: a queue of hundreds holds no descriptors.
-        async with self._turns.turn(queue, places), opening() as file:
+        async with contextlib.AsyncExitStack() as stack:
+            with metrics.PICTURES_WAITING.track_inprogress():
+                await stack.enter_async_context(self._turns.turn(queue, places))
+            file = await stack.enter_async_context(opening())
+            stack.enter_context(metrics.PICTURES_DECODING.track_inprogress())
             return await shielded(self._decode(file, request | {"memory": memory, "seconds": seconds}))
 
     async def _decode(self, file: BinaryIO, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -129,6 +134,7 @@ class Decoders:
         if status == -signal.SIGPROF and request["seconds"] < DEADLINE_SECONDS:
             return {"lacks": "time"}, b""
         size = os.fstat(file.fileno()).st_size
+        metrics.DECODERS_LOST.inc()
         logger.warning("A decoder did not survive a picture of %d bytes (status %d)", size, status)
         # Killed is final; some libraries abort when they are out of memory.
         return {"lacks": None if status in {-signal.SIGPROF, -signal.SIGKILL} else "memory"}, b""

@@ -21,9 +21,10 @@ from typing import BinaryIO
 
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
 from kt_images.files import cached, threads
-from kt_images.files.failures import EXHAUSTED, translate
+from kt_images.files.failures import EXHAUSTED, reason, translate
 from kt_images.files.incoming import Incoming
-from kt_images.files.store import Listed, Received
+from kt_images.files.store import Listed, Received, Room
+from kt_images.presence import Presence
 
 # Read by a thread in one go.
 PIECE = 2**20
@@ -58,7 +59,9 @@ class DiskContent:
 class Disk:
     """A store in a folder. Its methods are those of `Store`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, presence: Presence | None = None) -> None:
+        """A service's `presence` is told whether the store can be reached."""
+        self._presence = presence
         self._root, self._marker = root, root / "store.json"
         self._objects = root / "objects"
         self._incoming_folder = root / "incoming"
@@ -76,11 +79,22 @@ class Disk:
         await threads.write(self._enter, store_id)
 
     async def check(self) -> None:
-        await threads.read(self._check)
+        try:
+            await threads.read(self._check)
+        except UnavailableError as error:
+            if self._presence:
+                self._presence.missed(reason(error) or str(error))
+            raise
+        if self._presence:
+            self._presence.met()
+
+    async def room(self) -> Room:
+        found = await threads.read(os.statvfs, self._root)
+        return Room(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
     @contextlib.asynccontextmanager
     async def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AsyncIterator[Received]:
-        await threads.read(self._check)
+        await self.check()
         if self._id is None:
             raise UnavailableError
         async with self._incoming.receive(pieces, max_size) as received:

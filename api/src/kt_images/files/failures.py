@@ -21,3 +21,8 @@ def translate(error: Exception) -> KtImagesError | None:
         case OSError(errno=number) if number in EXHAUSTED:
             return UnavailableError("The service is busy; please try again")
     return None
+
+
+def reason(error: KtImagesError) -> str:
+    """Return the system's own words, which name no path: for logs."""
+    return (isinstance(error.__cause__, OSError) and error.__cause__.strerror) or ""

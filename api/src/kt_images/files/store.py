@@ -29,6 +29,14 @@ class Listed:
     changed: float
 
 
+@dataclass(frozen=True)
+class Room:
+    """Bytes that may still be written, of all that the store's disk has."""
+
+    free: int
+    size: int
+
+
 class Content(Protocol):
     """The bytes of an object, or of a part of it, in pieces."""
 
@@ -71,6 +79,9 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """Raise UnavailableError when objects cannot be written, or another store is in this one's place."""
+
+    async def room(self) -> Room:
+        """Return how much room there is."""
 
     def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AbstractAsyncContextManager[Received]:
         """Write the pieces to a temporary file, which is removed at the end unless it was kept.

@@ -3,7 +3,9 @@
 import asyncio
 import functools
 from collections import Counter
+from contextvars import Context
 
+from kt_images import metrics
 from kt_images.errors import (
     DamagedStoreError,
     DiskFullError,
@@ -50,7 +52,8 @@ class Thumbnails:
     async def _made(self, original: Attachment, width: int, key: str) -> bytes:
         """Return the thumbnail that is being made; one that nobody waits for any more is given up."""
         if key not in self._making:
-            self._making[key] = asyncio.create_task(self._make(original, width, key))
+            # For all who ask for it meanwhile: its lines in the log are not of the request that came first.
+            self._making[key] = asyncio.create_task(self._make(original, width, key), context=Context())
             self._making[key].add_done_callback(lambda task: self._end(key, task))
         making = self._making[key]
         self._waiting[key] += 1
@@ -78,6 +81,7 @@ class Thumbnails:
             thumbnail = await self._decoders.shrink(original_file, width)
         except (InvalidRequestError, UnsupportedMediaTypeError) as error:
             raise DamagedStoreError from error
+        metrics.THUMBNAILS_MADE.inc()
         try:
             await self._keep(thumbnail, key)
             await self._remove_unless(original, key)

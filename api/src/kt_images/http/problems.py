@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from kt_images import errors
+from kt_images.http.watching import BrokenAnswerError
 from kt_images.logs import sparing_logger
 from kt_images.models.errors import Error, ErrorDetail
 
@@ -72,7 +73,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         elif has_begun or response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.exception("%s %s", request.method, request.rel_url.raw_path)
         if has_begun:
-            raise ConnectionResetError("Part of an answer is sent; no other can follow it") from error
+            raise BrokenAnswerError from error
         return response
 
 

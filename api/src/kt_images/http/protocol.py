@@ -9,7 +9,8 @@ from aiohttp import web, web_server
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import _ErrInfo
 
-from kt_images.http import problems, safety
+from kt_images import metrics
+from kt_images.http import problems, safety, watching
 from kt_images.http.parsing import TakingTurns
 from kt_images.logs import sparing_logger
 
@@ -72,14 +73,22 @@ class Protocol(TakingTurns):
 
     def _refuse(self) -> None:
         """Close the connection with a 503, while there are descriptors for those that are open."""
+        metrics.CONNECTIONS_REFUSED.inc()
         logger.warning("More clients than descriptors: %d connections are open", Protocol._open)
         sentence = "The service has too many connections; please try again"
         response = problems.answer(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         body = str(response.text).encode()
         head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         if isinstance(self.transport, asyncio.Transport):
-            self.transport.write(f"{head}Retry-After: 1\r\nConnection: close\r\n\r\n".encode() + body)
+            rest = f"Retry-After: 1\r\nConnection: close\r\n{watching.REQUEST_ID}: {watching.new_id()}\r\n\r\n"
+            self.transport.write(f"{head}{rest}".encode() + body)
         self.force_close()
+
+    async def _handle_request(
+        self, request: Any, start_time: float | None, request_handler: Any
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer a request. What is kept of it is kept here: whatever it is and whoever answers it, it comes by."""
+        return await watching.watch(request, super()._handle_request(request, start_time, request_handler))
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -92,12 +101,12 @@ class Protocol(TakingTurns):
         else:
             logger.debug("Not an HTTP request, from %s: %s", request.remote, message)
         if request.writer.output_size > 0:
-            raise ConnectionResetError("Part of an answer is sent; no other can follow it")
+            raise watching.BrokenAnswerError
         if isinstance(exc, ContentEncodingError):
             response = problems.answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, UNKNOWN_ENCODING)
         else:
             response = problems.answer(HTTPStatus(status))
-        safety.add_headers(response)
+        safety.add_headers(request, response)
         response.force_close()
         return response
 

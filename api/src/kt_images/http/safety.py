@@ -2,12 +2,15 @@
 
 from aiohttp import hdrs, web
 
+from kt_images.http import watching
 
-def add_headers(response: web.StreamResponse) -> None:
+
+def add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Stop browsers from executing uploads, whatever their bytes look like, and from showing them on other sites.
 
-    A site that CORS lists embeds them all the same, with `<img crossorigin>`.
+    A site that CORS lists embeds them all the same, with `<img crossorigin>`. Tells the id of the request, too.
     """
+    watching.describe(request, response)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["X-Frame-Options"] = "DENY"
@@ -20,6 +23,6 @@ def vary(response: web.StreamResponse, header: str) -> None:
     response.headers[hdrs.VARY] = f"{varies}, {header}" if varies else header
 
 
-async def on_response_prepare(_request: web.Request, response: web.StreamResponse) -> None:
+async def on_response_prepare(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers, as a signal of the application."""
-    add_headers(response)
+    add_headers(request, response)

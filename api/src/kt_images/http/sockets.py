@@ -49,6 +49,7 @@ async def send_file(request: web.Request, file: int, part: range, fetch: Callabl
             piece = part[start - part.start : start - part.start + AT_ONCE]
             await fetch(piece)
             await _sendfile(target, file, piece)
+            request.writer.output_size += len(piece)  # what is sent of the answer
     finally:
         os.close(target)
 

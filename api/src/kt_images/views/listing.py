@@ -9,6 +9,7 @@ from http import HTTPMethod
 from aiohttp import hdrs, web
 from pydantic import BaseModel
 
+from kt_images import metrics
 from kt_images.database.cursor import Query
 from kt_images.database.pool import Pool
 from kt_images.database.stream import Chunk, Pace, at_once, chunks
@@ -67,6 +68,7 @@ async def send(
     if places.locked():
         raise UnavailableError("Too many lists are being sent; please try again")
     async with places, AsyncExitStack() as stack:
+        stack.enter_context(metrics.LISTS_RUNNING.track_inprogress())
         if of_one_moment:
             rows = await stack.enter_async_context(aclosing(at_once(pool, query, written.chunk, pace.size)))
             stream = await stack.enter_async_context(aclosing(spooled(rows)))
@@ -95,6 +97,8 @@ async def _send(
         rows += chunk.count
         count += 1
         await response.write(chunk.body)
+        metrics.LIST_ROWS.inc(chunk.count)
+        metrics.LIST_BYTES.inc(len(chunk.body))
         chunk = await anext(chunks, None)
     await response.write_eof(written.totals(proof(rows, count)))
     return response
