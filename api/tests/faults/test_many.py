@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from kt_images.database import schema, tags
@@ -302,3 +303,40 @@ def test_several_at_once_over_the_same_images_neither_wait_for_ever_nor_spoil_a_
             first = ask(dsn, f"select tags from images where image_id <= {IMAGES}")
             assert all("z" in given and given.count("a") == 1 for (given,) in first)
         assert "Traceback" not in victim.log()
+
+
+@contextlib.contextmanager
+def watched(victim):
+    """Give a list with the most memory that the service has had so far, beside what it began with, in bytes."""
+    process = psutil.Process(victim.process.pid)
+    before, most, over = process.memory_info().rss, [0], threading.Event()
+
+    def watch():
+        while not over.wait(0.005):
+            most[0] = max(most[0], process.memory_info().rss - before)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watching.join()
+
+
+@pytest.mark.parametrize("kind", ["bad lines", "good lines", "a long line"])
+def test_an_import_takes_no_more_memory_the_longer_it_is(dsn, uploads, thorough, kind):
+    many = 1_000_000 if thorough else 100_000
+    body, images, errors = {
+        "bad lines": (b'{"filename": "x", "tagz": 1}\n' * many, 0, many),
+        "good lines": (b"".join(map(line, range(many))), many, 0),
+        "a long line": (line(1) + b'{"filename": "' + b"x" * 100 * 2**20 + b'"}\n' + line(2), 2, 1),
+    }[kind]
+    with Victim(dsn, uploads) as victim:
+        assert call(victim, "POST", "/images", b"{\n" * 2000 + line(1) * 10_000).last("totalImages") == 10_000
+        with watched(victim) as most:
+            answer = call(victim, "POST", "/images", body)
+        assert (answer.last("totalImages"), answer.last("totalErrors")) == (images, errors)
+        assert sum("line" in one for one in answer.told) == min(errors, 1000)
+        print(f"{most[0] / 2**20:.1f} MiB more", end="")
+        assert most[0] < 20 * 2**20

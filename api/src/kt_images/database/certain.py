@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 PAUSE = 0.1  # seconds between two attempts
 
-# A server that crashed, or another in its place, may give another transaction the id of one that is lost. Its statistics
-# begin anew then, which tells.
+# A server that crashed, or another in its place, may give the id of a transaction that is lost to another. Its
+# statistics begin anew then, which tells.
 SINCE = "(select stats_reset from pg_stat_bgwriter) as since"
 OWN_ID = f"select pg_current_xact_id()::text as id, {SINCE}"
 STATUS = f"select pg_xact_status(%(id)s::xid8) as status, {SINCE}"
