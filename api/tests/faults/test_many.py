@@ -224,9 +224,17 @@ def imported(dsn):
     return [int(name) for (name,) in ask(dsn, "select filename from images order by image_id")]
 
 
+# Only where nobody can tell what became of a part.
+IN_DOUBT = {"kt_images.errors.CommitInDoubtError"}
+
+
+def complaints(victim):
+    """The errors of which the service logged a stack."""
+    return set(re.findall(r"^([\w.]+): ", victim.log(), re.MULTILINE))
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_a_change_goes_on_after_a_crash_of_postgresql(crashing, uploads, rounds, name):
-    """It breaks off only where nobody can tell what became of a part."""
     wanted, dice, broken = CALLS[name], random.Random(0), 0
     with Victim(crashing.dsn, uploads) as victim:
         for _ in range(rounds):
@@ -242,7 +250,7 @@ def test_a_change_goes_on_after_a_crash_of_postgresql(crashing, uploads, rounds,
             if done < IMAGES:
                 assert call(victim, wanted.method, wanted.path, wanted.body).last("changed") == IMAGES - done
             assert wanted.done(crashing.dsn) == IMAGES
-        assert "Traceback" not in victim.log()
+        assert complaints(victim) <= IN_DOUBT
     print(f"{broken} of {rounds} broken off", end="")
 
 
@@ -261,13 +269,19 @@ def test_an_import_goes_on_after_a_crash_of_postgresql(crashing, uploads, rounds
             assert not answer.is_whole or len(names) == answer.last("totalImages") == LINES
             assert miscounted(crashing.dsn) == {}
             broken += not answer.is_whole
-        assert "Traceback" not in victim.log()
+        assert complaints(victim) <= IN_DOUBT
     print(f"{broken} of {rounds} broken off", end="")
 
 
 def test_several_at_once_over_the_same_images_neither_wait_for_ever_nor_spoil_a_count(dsn, uploads, rounds):
     """Changes, a rename, a deletion and an import beside single writes."""
     singles = ["PATCH", "DELETE", "POST"]
+
+    def insist(one):
+        """Call until there is a place for it: there are four."""
+        while (answer := call(victim, *one)).status == 503:
+            time.sleep(0.05)
+        return answer
 
     def write(seed):
         dice = random.Random(seed)
@@ -293,10 +307,8 @@ def test_several_at_once_over_the_same_images_neither_wait_for_ever_nor_spoil_a_
                 ("POST", "/images", b"".join(line(one) for one in range(10_000))),
             ]
             writing = [pool.submit(write, 100 * number + one) for one in range(4)]
-            calling = [pool.submit(call, victim, *one) for one in changes[:4] + changes[5:]]
-            deleting = pool.submit(call, victim, *changes[4])
-            for one in [*calling, deleting]:
-                assert (one.result().status, one.result().is_whole) in {(200, True), (503, False)}
+            for answer in pool.map(insist, changes):
+                assert (answer.status, answer.is_whole) == (200, True)
             for one in writing:
                 one.result()
             assert miscounted(dsn) == {}

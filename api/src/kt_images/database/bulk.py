@@ -2,8 +2,8 @@
 
 Which images are next is read for several parts at a time: where PostgreSQL finds them by their tags, it reads all that
 match. A part locks its images in the order of their ids: two changes of the same images wait for each other, and never
-for ever. Of those that others have changed meanwhile the newest state is locked, and changed if it still matches. What is
-counted is what was done, also when a session is lost.
+for ever. An image that others have changed meanwhile is changed if it still matches. What is counted is what was done,
+also when a session is lost.
 """
 
 import asyncio
