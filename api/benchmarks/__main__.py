@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
-from benchmarks import commands, data, lists, many, media, memory, readers, report, single, thumbnails, uploads
+from benchmarks import commands, data, lists, many, media, memory, readers, report, single, tags, thumbnails, uploads
 from benchmarks.contestants import KEPT
 from benchmarks.rows import LeftOutError, Row, Run
 from kt_images.database import embedded
@@ -16,12 +16,15 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "list": lists.whole,
     "filters": lists.filtered,
     "first-byte": lists.first_byte,
+    "newest": lists.newest,
     "growth": lists.growth,
     "memory": memory.streaming,
     "get": single.reading,
     "post": single.storing,
     "import": many.importing,
     "change": many.changing,
+    "tags": tags.completing,
+    "counts": tags.counted,
     "readers": readers.slow,
     "upload": uploads.large,
     "upload-memory": uploads.filling,

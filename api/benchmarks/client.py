@@ -36,13 +36,15 @@ def status(port: int, path: str) -> int:
         return int(connection.recv(BUFFER).split()[1])
 
 
-def read(port: int, path: str) -> None:
-    """Read an answer to its end. Raises RuntimeError unless it is a success."""
+def read(port: int, path: str) -> float:
+    """Read an answer to its end; return the seconds. Raises RuntimeError unless it is a success."""
     with socket.create_connection((HOST, port)) as connection:
+        started = time.perf_counter()
         connection.sendall(request(path, close=True))
         _read_head(connection)
         while connection.recv(BUFFER):
             pass
+        return time.perf_counter() - started
 
 
 def read_list(port: int, path: str, expected: int) -> float:

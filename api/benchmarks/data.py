@@ -81,8 +81,13 @@ def empty(server: str) -> Iterator[str]:
 
 def count(dsn: str, conditions: str) -> int:
     """Return how many images meet the conditions."""
+    return value(dsn, f"select count(*) from images where {conditions}")
+
+
+def value(dsn: str, sql: str) -> int:
+    """Return the number that a query gives."""
     with closing(_connect(dsn)) as connection:
-        return int(_query(connection, f"select count(*) from images where {conditions}")[0][0])
+        return int(_query(connection, sql)[0][0])
 
 
 def forget_after(dsn: str, images: int) -> None:

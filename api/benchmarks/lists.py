@@ -34,8 +34,15 @@ FILTERS = (
 )
 
 FIRST_BYTES = (("unfiltered", "/images"), ("for the most common tag", "/images?tag=tag_1"))
+PAGE = "limit=60&order=newest"
+PAGES = (
+    ("unfiltered", f"/images?{PAGE}"),
+    ("of the most common tag", f"/images?tag=tag_1&{PAGE}"),
+    ("of a rare tag", f"/images?tag=tag_25000&{PAGE}"),
+    ("of two frequent tags that seldom meet", f"/images?tags_all={SELDOM_MET[0]}&tags_all={SELDOM_MET[1]}&{PAGE}"),
+)
 EMPTY = "/images?tag=no_such_tag"
-FIRST_BYTE_TURNS = 10  # in each round, as one takes milliseconds
+SHORT_TURNS = 10  # in each round, as one takes milliseconds
 
 GROWTH = 10
 
@@ -107,9 +114,22 @@ def first_byte(run: Run) -> Iterator[Row]:
     with contestants.service(dsn) as service:
         empty = _first_byte(service, EMPTY)
         for name, path in FIRST_BYTES:
-            turns = alternate({"list": _first_byte(service, path), "empty list": empty}, run.rounds, FIRST_BYTE_TURNS)
+            turns = alternate({"list": _first_byte(service, path), "empty list": empty}, run.rounds, SHORT_TURNS)
             more = [ours - theirs for ours, theirs in zip(*turns.values(), strict=True)]
             what = f"time to first byte, {name}, {run.images:,} images"
+            yield Row(what, "an empty list", 10, "ms more", more, seen=medians(turns, "ms"))
+
+
+def newest(run: Run) -> Iterator[Row]:
+    """How much longer than an empty list the first page takes, newest first."""
+    dsn = data.database(run.server, run.images)
+    with contestants.service(dsn) as service:
+        for name, path in PAGES:
+            turns = alternate(
+                {"page": _page(service, path), "empty list": _page(service, EMPTY)}, run.rounds, SHORT_TURNS
+            )
+            more = [ours - theirs for ours, theirs in zip(*turns.values(), strict=True)]
+            what = f"the newest 60, {name}, {run.images:,} images"
             yield Row(what, "an empty list", 10, "ms more", more, seen=medians(turns, "ms"))
 
 
@@ -134,3 +154,7 @@ def _reading(server: Contestant, path: str, images: int) -> Callable[[], float]:
 
 def _first_byte(server: Contestant, path: str) -> Callable[[], float]:
     return lambda: client.first_byte(server.port, path) * 1000
+
+
+def _page(server: Contestant, path: str) -> Callable[[], float]:
+    return lambda: client.read(server.port, path) * 1000

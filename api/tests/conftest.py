@@ -22,6 +22,7 @@ from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.pool import Pool
+from postgresql import Restartable
 from services import Service
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,14 @@ async def _upgrade(dsn: str) -> None:
     connection = await Connection.open(dsn, Limits())
     await schema.upgrade(connection)
     connection.close()
+
+
+@pytest.fixture
+def database(folder: Path, request: pytest.FixtureRequest) -> Iterator[Restartable]:
+    """A PostgreSQL of the test's own, without schema."""
+    made = Restartable(folder / f"restart-{abs(hash(request.node.name))}")
+    yield made
+    made.running.__exit__(None, None, None)
 
 
 @pytest.fixture

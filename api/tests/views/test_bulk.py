@@ -181,6 +181,19 @@ async def test_images_stored_meanwhile_do_not_keep_it_going(many, pool):
     assert changed == 2500
 
 
+@pytest.mark.parametrize("change", [bulk.retagging(["new"], []), bulk.DELETING])
+async def test_an_image_that_stops_matching_before_its_turn_is_left_as_it_is(many, pool, change):
+    extent = await bulk.extent(pool, Selection(tags_all=["a"]), 1)
+    seen, changed = 0, 0
+    async for part in bulk.parts(pool, extent.selection, change, 1, size=10):
+        if not seen:
+            await pool.query("update images set tags = '{b}' where image_id in (15, 250)")
+        seen, changed = seen + part.images, changed + part.changed
+    assert seen == changed == 2498
+    left = await pool.query("select image_id from images where tags = '{b}' and image_id < 2501 order by image_id")
+    assert [row.image_id for row in left] == [15, 250]
+
+
 @pytest.mark.parametrize("headers", [NDJSON, {}])
 async def test_a_client_that_leaves_stops_it(many, pool, headers, monkeypatch):
     monkeypatch.setattr(bulk.parts, "__kwdefaults__", {"size": 10})

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import random
+import re
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -48,12 +50,40 @@ async def test_line_ends_are_taken_as_they_come(client, body, count):
     assert answers[-1]["totalLines"] == len(body.splitlines())
 
 
-async def test_many_lines_are_stored_in_batches_and_in_their_order(client):
+async def test_many_lines_are_stored_in_batches_and_in_their_order(client, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH_IMAGES", 1000)
+    monkeypatch.setattr(importing, "MOMENT", 60)
     names = [f"{n}.jpg" for n in range(3500)]
     answers = await sent(client, lines(*({"filename": name, "tags": [name]} for name in names)))
     assert [one.get("lines") for one in answers[:-1]] == [1000, 2000, 3000, 3500]
     assert answers[-1] == {"totalLines": 3500, "totalImages": 3500, "totalErrors": 0}
     assert await stored(client) == [(name, [name]) for name in names]
+
+
+async def test_lines_of_many_bytes_make_smaller_batches(client, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH_BYTES", 10_000)
+    monkeypatch.setattr(importing, "MOMENT", 60)
+    answers = await sent(client, lines(*[{"filename": "x", "tags": ["y" * 100] * 10}] * 100))
+    counts = [one["lines"] for one in answers[:-1]]
+    assert max(more - fewer for fewer, more in pairwise([0, *counts])) <= 10
+
+
+@pytest.mark.parametrize("line", [lines({"filename": "x"}), b"{\n"])
+async def test_who_sends_slowly_is_told_soon_what_is_stored(client, line):
+    """Never silent, and far from a whole batch."""
+    sending, told = asyncio.Event(), b""
+
+    async def body():
+        while not sending.is_set():
+            yield line
+            await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(20), client.post("/images", data=body(), headers=NDJSON) as answer:
+        while told.count(b'{"lines":') < 3:
+            told += await answer.content.readany()
+        sending.set()
+        told += await answer.read()
+    assert b"totalLines" in told
 
 
 REFUSED = [
@@ -178,12 +208,12 @@ async def test_a_client_that_leaves_has_stored_what_it_was_told(client, pool):
     writer.write(
         b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\n"
     )
-    for number in range(2500):
+    for number in range(25_000):
         writer.write(lines({"filename": str(number)}))
     await writer.drain()
     text = b""
     async with asyncio.timeout(10):
-        while b'"lines":2000' not in text:
+        while text.count(b'"lines":') < 2:
             text += await reader.read(1000)
     writer.transport.abort()
     async with asyncio.timeout(10):
@@ -191,7 +221,7 @@ async def test_a_client_that_leaves_has_stored_what_it_was_told(client, pool):
             await asyncio.sleep(0.02)
     names = [name for name, _ in await stored(client)]
     assert names == [str(number) for number in range(len(names))]
-    assert len(names) >= 2000
+    assert len(names) >= int(re.findall(rb'"stored":(\d+)', text)[-1]) > 0
 
 
 async def test_a_body_that_stalls_is_given_up(serve):

@@ -1,8 +1,9 @@
 """Changes of many images, in parts: each a transaction of its own, so that nobody waits longer than for one part.
 
-Images are locked in the order of their ids: two changes of the same images wait for each other, and never for ever. A
-part ends with what it did, and the next begins after its last image. What is counted is what was done, also when a
-session is lost.
+Which images are next is read for several parts at a time: where PostgreSQL finds them by their tags, it reads all that
+match. A part locks its images in the order of their ids: two changes of the same images wait for each other, and never
+for ever. An image that others have changed meanwhile is changed if it still matches. What is counted is what was done,
+also when a session is lost.
 """
 
 import asyncio
@@ -18,19 +19,26 @@ from kt_images.errors import CommitInDoubtError, TooSlowError, UnavailableError
 from kt_images.fields import MAX_TAGS
 from kt_images.models.images import Image, Selection
 
-# Images of a part at most.
+# Images of a part at most, and parts whose images are read at once.
 MOST = 1000
+PARTS = 20
 
 # Ids that images get from now on are not part of it: it ends, however many are stored meanwhile.
 EXTENT = "select count(*) as images, coalesce(max(image_id), 0) as last from images where {where}"
 
 SAMPLE = "select image_id, filename, tags from images where {where} order by image_id limit %(sample)s"
 
-# Of rows that others change at the same time, the newest state is locked and changed.
+NEXT = "select image_id from images where {where} order by image_id limit %(most)s"
+
+LOCKED = """
+    with locked as materialized (
+        select image_id, tags from images where image_id = any(%(part)s) order by image_id for update
+    )
+"""
+
 RETAG = f"""
-    with part as materialized (
-        select image_id, tags, {TAGS_AFTER} as tags_after
-        from images where {{where}} order by image_id limit %(size)s for update
+    {LOCKED}, part as materialized (
+        select image_id, tags, {TAGS_AFTER} as tags_after from locked where {{where}}
     ), changed as (
         update images set tags = tags_after from part
         where images.image_id = part.image_id and tags_after <> part.tags and cardinality(tags_after) <= {MAX_TAGS}
@@ -38,22 +46,20 @@ RETAG = f"""
     )
     select
         (select count(*) from part) as images,
-        (select max(image_id) from part) as last,
         (select count(*) from changed) as changed,
         array(select image_id from part where cardinality(tags_after) > {MAX_TAGS} order by image_id) as failed
 """
 
-DELETE = """
-    with part as materialized (
-        select image_id from images where {where} order by image_id limit %(size)s for update
+DELETE = f"""
+    {LOCKED}, part as materialized (
+        select image_id from locked where {{where}}
     ), deleted as (
         delete from images using part where images.image_id = part.image_id returning images.image_id
     )
     select
         (select count(*) from part) as images,
-        (select max(image_id) from part) as last,
         (select count(*) from deleted) as changed,
-        '{{}}'::bigint[] as failed
+        '{{{{}}}}'::bigint[] as failed
 """
 
 
@@ -110,9 +116,14 @@ async def parts(
     """
     loop = asyncio.get_running_loop()
     limit: float | None = None
+    ids: list[int] = []
+    rest = selection
     while True:
         try:
-            row = await _part(pool, selection, change, size, patience)
+            ids = ids or await _next(pool, rest, PARTS * size)
+            if not ids:
+                return
+            row = await _part(pool, selection, change, ids[:size], patience)
         except TooSlowError:
             if size == 1:
                 raise
@@ -126,15 +137,19 @@ async def parts(
             await asyncio.sleep(certain.PAUSE)
             continue
         limit = loop.time() + patience
+        rest = rest.model_copy(update={"after": ids[:size][-1]})
+        ids = ids[size:]
         if row.images:
             yield Part(row.images, row.changed, row.failed)
-            selection = selection.model_copy(update={"after": row.last})
-        if row.images < size:
-            return
 
 
-async def _part(pool: Pool, selection: Selection, change: Change, size: int, patience: float) -> Any:
-    parameters = {**selection.model_dump(), **change.parameters, "size": size}
+async def _next(pool: Pool, selection: Selection, most: int) -> list[int]:
+    rows = await pool.query(NEXT.format(where=where(selection)), {**selection.model_dump(), "most": most})
+    return [row.image_id for row in rows]
+
+
+async def _part(pool: Pool, selection: Selection, change: Change, ids: list[int], patience: float) -> Any:
+    parameters = {**selection.model_dump(), **change.parameters, "part": ids}
     sql = change.sql.format(where=where(selection))
     (row,) = await certain.transaction(pool, lambda connection: connection.query(sql, parameters), patience)
     return row

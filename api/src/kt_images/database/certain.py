@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import psycopg2.errors
 
 from kt_images.database.connection import Connection
 from kt_images.database.pool import Pool
@@ -13,8 +15,11 @@ T = TypeVar("T")
 
 PAUSE = 0.1  # seconds between two attempts
 
-OWN_ID = "select pg_current_xact_id()::text as id"
-STATUS = "select pg_xact_status(%(id)s::xid8) as status"
+# A server that crashed, or another in its place, may give the id of a transaction that is lost to another. Its
+# statistics begin anew then, which tells.
+SINCE = "(select stats_reset from pg_stat_bgwriter) as since"
+OWN_ID = f"select pg_current_xact_id()::text as id, {SINCE}"
+STATUS = f"select pg_xact_status(%(id)s::xid8) as status, {SINCE}"
 
 
 async def transaction(pool: Pool, work: Callable[[Connection], Awaitable[T]], patience: float) -> T:
@@ -32,19 +37,25 @@ async def transaction(pool: Pool, work: Callable[[Connection], Awaitable[T]], pa
             pass
         else:
             return result
-    if await _was_committed(pool, own.id, patience):
+    if await _was_committed(pool, own, patience):
         return result
     raise UnavailableError
 
 
-async def _was_committed(pool: Pool, transaction_id: str, patience: float) -> bool:
+async def _was_committed(pool: Pool, own: Any, patience: float) -> bool:
+    seen = None
     try:
         async with asyncio.timeout(patience):
-            while True:
-                with contextlib.suppress(UnavailableError, TooSlowError):
-                    (seen,) = await pool.query(STATUS, {"id": transaction_id})
-                    if seen.status != "in progress":
-                        return bool(seen.status == "committed")
+            while seen is None or seen.status == "in progress":
                 await asyncio.sleep(PAUSE)
+                with contextlib.suppress(UnavailableError, TooSlowError):
+                    (seen,) = await pool.query(STATUS, {"id": own.id})
+    except psycopg2.errors.InvalidParameterValue:
+        return False  # the server crashed, and no transaction has had this id since
     except TimeoutError:
         raise CommitInDoubtError from None
+    if seen.status != "committed":
+        return False
+    if seen.since != own.since:
+        raise CommitInDoubtError
+    return True

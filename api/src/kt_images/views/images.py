@@ -66,7 +66,7 @@ class ImagesView(View):
         """Create an image from its filename and tags, or many.
 
         With `Content-Type: application/x-ndjson` each line is the JSON of an image to create, and all of them are
-        stored, a thousand at a time and in their order, however many there are.
+        stored, up to 5,000 at a time and in their order, however many there are.
 
         Files are stored as its attachments, in calls of their own. To create an image from a file in one call, use
         `POST /images/upload`.

@@ -27,12 +27,13 @@ MEDIA_TYPE = NDJSON.media_type
 # An image has no need of more, whatever its spelling.
 LONGEST_LINE = 2**20
 TOO_LONG = "The line is longer than 1 MiB"
-# What is stored by one statement, at most: so many images, from so many bytes of lines.
-BATCH_IMAGES, BATCH_BYTES = 1000, 4 * 2**20
+# What is stored by one statement, at most: so many images, from so many bytes of lines. More of them are cheaper, as a
+# tag counts once; but so many lines may be stored, and not told, when the service is killed.
+BATCH_IMAGES, BATCH_BYTES = 5000, 4 * 2**20
 # Lines that are checked until others have their turn.
 TURN = 100
 MOST_REFUSALS = 1000
-# Seconds without a line, after which what there is is stored: the client may wait for an answer.
+# Seconds after which what there is is stored, however few lines: the client may wait for an answer.
 MOMENT = 0.5
 # Bytes that wait for a client that is not reading, above which it is told less often.
 UNREAD = 2**16
@@ -87,12 +88,16 @@ async def run(view: View, query: MultiMapping[str]) -> web.StreamResponse:
 
 @dataclass
 class _Batch:
-    """Valid images, the bytes of their lines, and what is done once they are stored: so many lines, and errors."""
+    """Valid images as JSON, the bytes of their lines, and how many lines were read before them."""
 
-    new: list[NewImage] = field(default_factory=list)
+    lines_before: int
+    until: float  # when it is stored, full or not, by the loop's clock
+    new: list[str] = field(default_factory=list)
     size: int = 0
-    lines: int = 0
-    failed: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.new) >= BATCH_IMAGES or self.size >= BATCH_BYTES
 
 
 class _Import:
@@ -102,8 +107,8 @@ class _Import:
         self._source = Lines(self._request, LONGEST_LINE, MOMENT, view.settings.body_timeout)
         self._stops = parameters.on_error is OnError.STOP
         self._returns = parameters.return_ is Return.IMAGES
-        self._batch = _Batch()
-        self._lines = self._failed = self._stored = self._told = 0
+        self._lines = self._failed = self._stored = 0
+        self._batch = self._new_batch()
         self._storing: asyncio.Task[None] | None = None  # the batch before
         self._response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE})
         if self._stops:
@@ -124,22 +129,23 @@ class _Import:
         return self._response
 
     async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
         async for lines in self._source:
-            if not lines and self._batch.lines > self._told:
-                await self._store()
-                await self._stored_before()
             for line in lines:
                 self._lines += 1
                 refusal = self._refusal(line)
-                self._batch.lines, self._batch.failed = self._lines, self._failed
                 if refusal:
                     await self._refuse(refusal)
                     if self._stops:
                         return
-                if len(self._batch.new) >= BATCH_IMAGES or self._batch.size >= BATCH_BYTES:
+                if self._batch.is_full:
                     await self._store()
                 if not self._lines % TURN:
                     await asyncio.sleep(0)
+            if not lines or loop.time() >= self._batch.until:
+                await self._store()
+            if not lines:
+                await self._stored_before()
 
     def _refusal(self, line: bytes | None) -> ValidationFailedError | None:
         """Add the line to the batch, or return what is wrong with it; an empty line is nothing."""
@@ -149,7 +155,8 @@ class _Import:
         if not line.strip():
             return None
         try:
-            self._batch.new.append(NewImage.model_validate_json(line))
+            # As text, an image costs no collection of garbage.
+            self._batch.new.append(NewImage.model_validate_json(line).model_dump_json())
         except pydantic.ValidationError as error:
             self._failed += 1
             return ValidationFailedError.of(error, "body")
@@ -161,33 +168,39 @@ class _Import:
             refused = RefusedLine(line=self._lines, error=str(error), details=error.details)
             await self._write(refused.model_dump_json(by_alias=True))
 
+    def _new_batch(self) -> _Batch:
+        return _Batch(self._lines, until=asyncio.get_running_loop().time() + MOMENT)
+
     async def _store(self) -> None:
-        """Begin to store the batch, once the one before is stored."""
+        """Begin to store the batch, once the one before is stored; a batch of no lines is nothing."""
+        if self._lines == self._batch.lines_before:
+            return
         await self._stored_before()
-        batch, self._batch = self._batch, _Batch(lines=self._lines, failed=self._failed)
-        self._storing = asyncio.create_task(self._store_batch(batch))
+        self._storing = asyncio.create_task(self._store_batch(self._batch.new, self._lines, self._failed))
+        self._batch = self._new_batch()
 
     async def _stored_before(self) -> None:
         if self._storing:
             await self._storing
             self._storing = None
 
-    async def _store_batch(self, batch: _Batch) -> None:
-        documents = await self._committed(batch.new) if batch.new else []
-        self._stored, self._told = self._stored + len(batch.new), batch.lines
-        progress = ImportProgress(lines=batch.lines, stored=self._stored, failed=batch.failed)
+    async def _store_batch(self, new: list[str], lines: int, failed: int) -> None:
+        """Store images; then so many lines are done with, and so many of them refused."""
+        documents = await self._committed(new) if new else []
+        self._stored += len(new)
+        progress = ImportProgress(lines=lines, stored=self._stored, failed=failed)
         if self._returns:
             await self._write("\n".join([*(document.json for document in documents), progress.model_dump_json()]))
         elif not self._is_unread():
             await self._write(progress.model_dump_json())
 
-    async def _committed(self, new: list[NewImage]) -> list[Document]:
+    async def _committed(self, new: list[str]) -> list[Document]:
         """Store the images once, waiting for a database that is away, except for the first ones."""
         until = asyncio.get_running_loop().time() + self._patience
         while True:
             try:
                 return await certain.transaction(
-                    self._db, lambda connection: images.store(connection, new, answer=self._returns), self._patience
+                    self._db, lambda connection: images.import_(connection, new, answer=self._returns), self._patience
                 )
             except CommitInDoubtError:
                 raise
