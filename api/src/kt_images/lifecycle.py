@@ -7,16 +7,16 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from kt_images import collector, counting
-from kt_images.base_settings import Settings
-from kt_images.database import embedded, schema
-from kt_images.database.connection import UNHURRIED, Connection
+from kt_images.background import meanwhile
+from kt_images.database import schema
 from kt_images.database.database import Database
 from kt_images.database.failures import explained
+from kt_images.database.provided import provided
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
@@ -49,7 +49,7 @@ async def _store(app: web.Application) -> AsyncIterator[None]:
 async def _database(app: web.Application) -> AsyncIterator[None]:
     settings = app[app_keys.SETTINGS]
     async with (
-        _postgresql(settings) as dsn,
+        provided(settings) as dsn,
         Database.open(dsn, settings) as app[app_keys.DATABASE],
         contextlib.AsyncExitStack() as stack,
     ):
@@ -60,7 +60,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
             await _match(app)
         except UnavailableError as error:
             logger.warning("%s", explained(error))
-            await stack.enter_async_context(_meanwhile(_match_later(app)))
+            await stack.enter_async_context(meanwhile(_match_later(app)))
         yield
 
 
@@ -73,7 +73,7 @@ async def _collector(app: web.Application) -> AsyncIterator[None]:
     collecting = collector.keep_collecting(
         db, store, settings.thumbnail_widths, settings.collect_interval, settings.collect_grace
     )
-    async with _meanwhile(collecting):
+    async with meanwhile(collecting):
         yield
 
 
@@ -83,44 +83,11 @@ async def give_up(app: web.Application) -> None:
 
 
 async def _counting(app: web.Application) -> AsyncIterator[None]:
-    async with _meanwhile(counting.keep_counting(app[app_keys.DATABASE].primary.statements)):
+    async with meanwhile(counting.keep_counting(app[app_keys.DATABASE].primary.statements)):
         yield
 
 
 CONTEXTS = (_decoders, _store, _database, _collector, _counting)
-
-
-@contextlib.asynccontextmanager
-async def _postgresql(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of the settings, else that of an embedded server that is kept running and up to date."""
-    if settings.postgres_dsn:
-        yield settings.postgres_dsn
-        return
-    server = embedded.Embedded(settings.database_dir)
-    try:
-        await asyncio.to_thread(server.ensure)
-        await _upgrade(server.dsn)
-        async with _meanwhile(_keep_running(server)):
-            yield server.dsn
-    finally:
-        await asyncio.to_thread(server.stop)
-
-
-async def _keep_running(server: embedded.Embedded) -> None:
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
-        try:
-            await asyncio.to_thread(server.ensure)
-        except UnavailableError as error:
-            logger.error("%s", error)  # noqa: TRY400 (the sentence is enough)
-
-
-async def _upgrade(dsn: str) -> None:
-    connection = await Connection.open(dsn, UNHURRIED)
-    try:
-        await schema.upgrade(connection)
-    finally:
-        connection.close()
 
 
 async def _match(app: web.Application) -> None:
@@ -142,14 +109,3 @@ async def _match_later(app: web.Application) -> None:
             return signal.raise_signal(signal.SIGTERM)
         except KtImagesError:
             continue
-
-
-@contextlib.asynccontextmanager
-async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `work` until the end of the context, where it is cancelled."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

@@ -12,10 +12,10 @@ from io import BytesIO
 import psutil
 import pytest
 
-from kt_images.__main__ import CLOSING_SECONDS, LAST_BYTES_SECONDS
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.files import threads
+from kt_images.serving.server import CLOSING_SECONDS, LAST_BYTES_SECONDS
 from pictures import drawn
 from services import wait_until
 from victim import Victim, a_picture
