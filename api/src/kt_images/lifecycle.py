@@ -22,6 +22,7 @@ from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
+from kt_images.readiness import Readiness
 from kt_images.uploads import Uploads
 from kt_images.views import app_keys
 
@@ -55,6 +56,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     ):
         db = app[app_keys.DATABASE].primary.statements
         store, decoders, thumbnails = app[app_keys.STORE], app[app_keys.DECODERS], app[app_keys.THUMBNAILS]
+        app[app_keys.READINESS] = Readiness(app[app_keys.DATABASE], store, settings)
         app[app_keys.UPLOADS] = Uploads(db, store, decoders, thumbnails, settings)
         try:
             await _match(app)

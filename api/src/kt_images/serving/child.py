@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from kt_images.base_settings import Settings
+from kt_images.kinship import end_with_parent
 from kt_images.serving.sockets import Place
 
 
@@ -49,6 +51,7 @@ class Child:
                     sys.executable, "-m", "kt_images.serving.worker", str(theirs.fileno()),
                     *(",".join(map(str, place)) for place in numbers),
                     pass_fds=[*passed], stdin=asyncio.subprocess.DEVNULL, env=environment,
+                    preexec_fn=partial(end_with_parent, signal.SIGKILL),
                 )  # fmt: skip
             except BaseException:
                 ours.close()

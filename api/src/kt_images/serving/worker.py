@@ -18,7 +18,6 @@ from uvloop import new_event_loop
 from kt_images.base_settings import Settings
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError
-from kt_images.kinship import end_with_parent
 from kt_images.serving import process
 from kt_images.serving.server import Server
 from kt_images.serving.sockets import Place
@@ -26,7 +25,6 @@ from kt_images.serving.sockets import Place
 
 def main() -> None:
     """Serve as the supervisor says; exit with 0 when told to stop."""
-    end_with_parent(signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all its processes; the supervisor acts on them
     line = _socket(sys.argv[1])
