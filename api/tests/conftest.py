@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from http import HTTPMethod
@@ -198,3 +199,25 @@ def cared_for(dsn, uploads):
         return answer.stdout
 
     return care
+
+
+@pytest.fixture
+def hang(monkeypatch):
+    """Have a function hang in the store's threads until the end of the test, or until the event that is given is set."""
+    events = []
+
+    def make(place, name):
+        event, original = threading.Event(), getattr(place, name)
+        events.append(event)
+
+        def hanging(*arguments, **options):
+            if threading.current_thread() is not threading.main_thread():
+                event.wait(30)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(place, name, hanging)
+        return event
+
+    yield make
+    for event in events:
+        event.set()
