@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
-from benchmarks import commands, data, lists, many, media, memory, readers, report, single, thumbnails, uploads
+from benchmarks import commands, data, lists, many, media, memory, readers, report, single, thumbnails, uploads, workers
 from benchmarks.contestants import KEPT
 from benchmarks.rows import LeftOutError, Row, Run
 from kt_images.database import embedded
@@ -20,6 +20,7 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "memory": memory.streaming,
     "get": single.reading,
     "post": single.storing,
+    "workers": workers.serving,
     "import": many.importing,
     "change": many.changing,
     "readers": readers.slow,

@@ -58,19 +58,17 @@ def workers(tmp_path):
     started = []
 
     @contextlib.contextmanager
-    def start(number, *arguments, where=tmp_path, **settings):
+    def start(number, *arguments, variables=None, **options):
         log = tmp_path / "log"
-        variables = {
-            name if name.isupper() else f"KT_IMAGES_{name.upper()}": str(value) for name, value in settings.items()
-        }
         command = [
             sys.executable, "-m", "kt_images", "--workers", str(number), "--port", "0",
-            "--uploads_dir", str(where / "images"), *arguments,
+            "--uploads_dir", str(tmp_path / "images"), *arguments,
         ]  # fmt: skip
         with log.open("a") as errors:
             process = subprocess.Popen(
-                command, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=where
-            )
+                command, env={**os.environ, **(variables or {})}, stdout=subprocess.PIPE, stderr=errors, text=True,
+                cwd=tmp_path, **options,
+            )  # fmt: skip
         with process:
             try:
                 running = Workers(process, log)

@@ -1,9 +1,13 @@
 """Several processes that serve: children and parents that are killed, told to stop, and replaced, under load."""
 
 import asyncio
+import fcntl
 import json
+import os
+import pty
 import signal
 import socket
+import termios
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -142,6 +146,17 @@ async def test_a_connection_that_is_kept_gets_its_answer_from_the_old_worker(wor
                 await asyncio.sleep(0.05)
 
 
+def test_a_terminal_that_is_closed_ends_the_service(workers, dsn):
+    terminal, theirs = pty.openpty()
+    with workers(
+        2, "--postgres_dsn", dsn, stdin=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as service:  # fmt: skip
+        os.close(theirs)
+        os.close(terminal)
+        assert service.process.wait(20) == 0
+
+
 async def test_the_end_under_load_loses_nothing_that_was_acknowledged(workers, dsn):
     with workers(2, "--postgres_dsn", dsn) as service:
         async with load(service.port) as clients:
@@ -154,7 +169,7 @@ async def test_the_end_under_load_loses_nothing_that_was_acknowledged(workers, d
 
 
 def test_a_second_signal_ends_all_at_once(workers, dsn):
-    with workers(2, "--postgres_dsn", dsn, grace_period=60) as service:
+    with workers(2, "--postgres_dsn", dsn, "--grace_period", "60") as service:
         half = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(8)]
         for one in half:
             one.sendall(
@@ -171,7 +186,7 @@ def test_a_second_signal_ends_all_at_once(workers, dsn):
 
 @pytest.mark.parametrize("finish", [True, False])
 def test_uploads_in_flight_at_the_end_are_acknowledged_or_leave_nothing(workers, tmp_path, dsn, cared_for, finish):
-    with workers(2, "--postgres_dsn", dsn, grace_period=10 if finish else 1) as service:
+    with workers(2, "--postgres_dsn", dsn, "--grace_period", "10" if finish else "1") as service:
         ask(dsn, f"insert into images (filename) select 'x' from generate_series(1, {UPLOADS})")
         half = [HalfUpload(service.url, image + 1) for image in range(UPLOADS)]
         time.sleep(0.5)
@@ -209,7 +224,7 @@ def test_workers_that_crash_at_the_start_end_the_service(workers, dsn, tmp_path)
     )
     with (
         pytest.raises(AssertionError, match="ended with status 3 before it could serve"),
-        workers(2, "--postgres_dsn", dsn, PYTHONPATH=tmp_path),
+        workers(2, "--postgres_dsn", dsn, variables={"PYTHONPATH": str(tmp_path)}),
     ):
         pass
 
