@@ -9,6 +9,7 @@ import signal
 import socket
 import termios
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,8 @@ import psutil
 import pytest
 
 from half_upload import HalfUpload
-from kt_images.base_settings import Settings
+from kt_images.base_settings import Settings, read_settings
+from kt_images.database import embedded
 from kt_images.serving.supervisor import settings_of_worker
 from load import load
 from services import wait_until
@@ -124,26 +126,32 @@ async def test_a_hangup_replaces_the_workers_and_breaks_nothing(workers, dsn):
         assert service.end(signal.SIGTERM) == 0
 
 
-async def test_a_connection_that_is_kept_gets_its_answer_from_the_old_worker(workers, dsn):
+async def test_a_connection_that_is_idle_while_workers_are_replaced_gets_one_more_answer(workers, dsn):
     with workers(2, "--postgres_dsn", dsn) as service:
         before = service.pids()
         connections = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(8)]
-        for answers in range(2):
+        for hangup in (True, False):
             for reader, writer in connections:
                 writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-                head = await reader.readuntil(b"\r\n\r\n")
-                assert head.startswith(b"HTTP/1.1 200")
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
                 await reader.readexactly(len('{"status":"ok"}'))
-            if not answers:
+                await asyncio.sleep(0 if hangup else 0.5)  # some before it retires, some afterwards
+            if hangup:
                 service.process.send_signal(signal.SIGHUP)
-                async with asyncio.timeout(20):
-                    while len(service.pids()) < 3:
-                        await asyncio.sleep(0.02)
         for _, writer in connections:
             writer.close()
         async with asyncio.timeout(40):
             while service.pids() & before:
                 await asyncio.sleep(0.05)
+
+
+def test_a_decoder_holds_no_socket_of_the_service(workers, dsn):
+    with workers(2, "--postgres_dsn", dsn) as service:
+        ask(dsn, "insert into images (filename) values ('x')")
+        with HalfUpload(service.url, 1) as upload:
+            assert upload.finish() == 200
+        (decoder,) = {*service.kin()} - {service.parent, *map(psutil.Process, service.pids())}
+        assert [one.family for one in decoder.net_connections("all")] == [socket.AF_UNIX]  # its own
 
 
 def test_a_terminal_that_is_closed_ends_the_service(workers, dsn):
@@ -218,6 +226,19 @@ def test_what_keeps_workers_from_starting_ends_all_with_one_sentence(workers, ne
     assert str(refused.value).count("kt-images cannot start") == 1
 
 
+def test_a_database_that_comes_late_and_without_the_schema_ends_all_with_one_sentence(workers, folder):
+    data = folder / "late-for-workers"
+    with embedded.running(data) as dsn:
+        pass
+    with workers(2, "--postgres_dsn", dsn) as service:
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            get(f"{service.url}/readyz")
+        with embedded.running(data):
+            assert service.process.wait(30) == 1
+        assert service.log().count("kt-images cannot start") == 1
+        assert "load_fixtures --upgrade" in service.log()
+
+
 def test_workers_that_crash_at_the_start_end_the_service(workers, dsn, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\nif 'kt_images.serving.worker' in sys.orig_argv: os._exit(3)\n"
@@ -263,3 +284,13 @@ def test_the_limits_are_those_of_all_workers_together():
     assert (made.pool_size, made.stream_pool_size, made.max_streams, made.max_uploads) == (3, 3, 334, 1)
     assert made.decode_memory == -(-(2**28) // 3)
     assert settings_of_worker(Settings(workers=128), "").decode_memory == 64 * 2**20
+
+
+def test_a_worker_gets_the_settings_of_its_parent_whatever_the_environment_says(monkeypatch):
+    for name, value in {"POSTGRES_DSN": "dbname=other", "KT_IMAGES_PORT": "x", "KT_IMAGES_EAGER_WIDTHS": ""}.items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings(
+        ["--postgres_dsn", "dbname=a", "--port", "81", "--cors_origins", "https://a.b,https://c.d"]
+    )
+    sent = settings_of_worker(settings, "dbname=a password=b")
+    assert Settings.model_validate_json(sent.model_dump_json()) == sent

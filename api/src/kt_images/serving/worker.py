@@ -72,7 +72,7 @@ async def _obey(reader: asyncio.StreamReader, server: Server) -> None:
 
 
 def _socket(descriptor: str) -> socket.socket:
-    """Return an inherited socket. No process of a decoder may inherit it again: it would stay open with that."""
+    """Return an inherited socket, which no decoder inherits again: uvloop closes nothing for a process it starts."""
     os.set_inheritable(int(descriptor), False)
     return socket.socket(fileno=int(descriptor))
 
