@@ -6,14 +6,17 @@ import uuid
 from collections import Counter
 from contextlib import asynccontextmanager
 
-NEW = "POST /images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}"
+NEW = (
+    "POST /images HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {}\r\n"
+    "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}"
+)
 
 
 class Load:
     """What became of the requests: `answers` by status, `stored` names, and `broken` ones by their exception."""
 
-    def __init__(self, port):
-        self._port = port
+    def __init__(self, port, connection):
+        self._port, self._connection = port, connection
         self.answers, self.broken, self.stored = Counter(), Counter(), set()
         self.has_ended = False
 
@@ -38,7 +41,7 @@ class Load:
 
     async def _create(self, reader, writer, name):
         body = json.dumps({"filename": name})
-        writer.write(NEW.format(len(body), body).encode())
+        writer.write(NEW.format(self._connection, len(body), body).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
         status = int(head.split()[1])
@@ -56,9 +59,9 @@ class Load:
 
 
 @asynccontextmanager
-async def load(port, clients=16):
-    """Have so many clients ask meanwhile."""
-    made = Load(port)
+async def load(port, clients=16, connection="keep-alive"):
+    """Have so many clients ask meanwhile, on connections that are kept, or closed after each answer."""
+    made = Load(port, connection)
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
             group.create_task(made.client())

@@ -107,10 +107,11 @@ async def test_all_workers_share_the_load(workers, dsn):
         assert min(served) > 10, served
 
 
-async def test_a_hangup_replaces_the_workers_and_breaks_nothing(workers, dsn):
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+async def test_a_hangup_replaces_the_workers_and_breaks_nothing(workers, dsn, connection):
     with workers(2, "--postgres_dsn", dsn) as service:
         before = service.pids()
-        async with load(service.port) as clients:
+        async with load(service.port, connection=connection) as clients:
             await clients.further(100)
             service.process.send_signal(signal.SIGHUP)
             service.process.send_signal(signal.SIGHUP)
