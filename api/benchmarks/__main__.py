@@ -4,7 +4,21 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
-from benchmarks import commands, data, lists, many, media, memory, readers, report, single, tags, thumbnails, uploads
+from benchmarks import (
+    commands,
+    data,
+    lists,
+    many,
+    media,
+    memory,
+    readers,
+    report,
+    single,
+    tags,
+    thumbnails,
+    uploads,
+    workers,
+)
 from benchmarks.contestants import KEPT
 from benchmarks.rows import LeftOutError, Row, Run
 from kt_images.database import embedded
@@ -21,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "memory": memory.streaming,
     "get": single.reading,
     "post": single.storing,
+    "workers": workers.serving,
     "import": many.importing,
     "change": many.changing,
     "tags": tags.completing,

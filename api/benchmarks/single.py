@@ -3,11 +3,13 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from benchmarks import client, contestants, data
 from benchmarks.contestants import Contestant
 from benchmarks.rows import Row, Run, alternate, medians, ratios
 
+READS, CREATIONS = "`GET /images/{id}` per second", "`POST /images` per second"
 # Connections, and how many times the peer's requests are to be reached by them.
 READING = {1: 1.3, 16: 3, 256: 3}
 STORING = {1: 1, 16: 2, 256: 2}
@@ -18,30 +20,31 @@ REQUESTS = 10_000
 
 def reading(run: Run) -> Iterator[Row]:
     """GET /images/{id} of images drawn by chance."""
-    draw = random.Random(run.images)  # noqa: S311 (no secret)
-    ids = [draw.randint(1, run.images) for _ in range(REQUESTS)]
-
-    def requests(below: str) -> list[bytes]:
-        return [client.request(f"{below}/images/{image_id}") for image_id in ids]
-
-    return _against_peer(run, "`GET /images/{id}` per second", READING, requests, client.OK)
+    return _against_peer(run, READS, READING, partial(reads, run.images), client.OK)
 
 
 def storing(run: Run) -> Iterator[Row]:
     """POST /images with five tags, into the table that is there; what was stored is taken away again."""
-    draw = random.Random(run.images)  # noqa: S311 (no secret)
+    try:
+        yield from _against_peer(run, CREATIONS, STORING, creations, client.CREATED)
+    finally:
+        data.forget_after(data.database(run.server, run.images), run.images)
+
+
+def reads(images: int, below: str = "") -> list[bytes]:
+    """Return requests for images drawn by chance."""
+    draw = random.Random(images)  # noqa: S311 (no secret)
+    return [client.request(f"{below}/images/{draw.randint(1, images)}") for _ in range(REQUESTS)]
+
+
+def creations(below: str = "") -> list[bytes]:
+    """Return requests that create images with five tags."""
+    draw = random.Random(REQUESTS)  # noqa: S311 (no secret)
     bodies = [
         {"filename": f"example_{number}.jpg", "tags": [f"tag_{draw.randint(1, data.TAGS)}" for _ in range(5)]}
         for number in range(REQUESTS)
     ]
-
-    def requests(below: str) -> list[bytes]:
-        return [client.request(f"{below}/images", method="POST", body=json.dumps(body).encode()) for body in bodies]
-
-    try:
-        yield from _against_peer(run, "`POST /images` per second", STORING, requests, client.CREATED)
-    finally:
-        data.forget_after(data.database(run.server, run.images), run.images)
+    return [client.request(f"{below}/images", method="POST", body=json.dumps(body).encode()) for body in bodies]
 
 
 def _against_peer(

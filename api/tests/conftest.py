@@ -4,7 +4,10 @@ import asyncio
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from http import HTTPMethod
@@ -17,11 +20,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 import services
+from kt_images import collector
 from kt_images.application import create_app
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.pool import Pool
+from kt_images.files.disk import Disk
 from postgresql import Restartable
 from services import Service
 
@@ -157,3 +162,72 @@ def service(running_service: Service) -> Service:
     """The service as a process, without images."""
     running_service.empty()
     return running_service
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """Mount a small file system of its own; give its folder."""
+    mounted = []
+
+    def make(options):
+        folder = tmp_path / f"mounted-{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+        try:
+            tried = subprocess.run(command, check=False, capture_output=True, text=True)
+        except FileNotFoundError:
+            pytest.skip("there is no mount here")
+        if tried.returncode:
+            pytest.skip(f"nothing may be mounted here: {tried.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def uploads(tmp_path):
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def cared_for(dsn, uploads):
+    """Collect what is left over, then have the check find nothing; give its last line."""
+
+    async def collect(folder):
+        async with Pool(dsn, 2, Limits()) as pool:
+            await collector.collect(pool, Disk(folder), (), grace=0)
+
+    def care(folder=uploads):
+        asyncio.run(collect(folder))
+        flags = ["--postgres_dsn", dsn, "--uploads_dir", str(folder), "--deep", "--grace", "0"]
+        command = [sys.executable, "-m", "kt_images.manage.check", *flags]
+        answer = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer.stdout
+
+    return care
+
+
+@pytest.fixture
+def hang(monkeypatch):
+    """Have a function hang in the store's threads until the end of the test, or until the event that is given is set."""
+    events = []
+
+    def make(place, name):
+        event, original = threading.Event(), getattr(place, name)
+        events.append(event)
+
+        def hanging(*arguments, **options):
+            if threading.current_thread() is not threading.main_thread():
+                event.wait(30)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(place, name, hanging)
+        return event
+
+    yield make
+    for event in events:
+        event.set()

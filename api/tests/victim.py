@@ -50,7 +50,7 @@ class Victim:
             env={**os.environ, "KT_IMAGES_PORT": "0", "KT_IMAGES_HOST": "127.0.0.1", **variables},
             text=True, stdout=subprocess.PIPE, stderr=self._log,
         )  # fmt: skip
-        self._url = re.search(r"http://\S+?(?=;)", self.process.stdout.readline() or self.log()).group()
+        self.url = re.search(r"http://\S+?(?=;)", self.process.stdout.readline() or self.log()).group()
 
     def __enter__(self):
         return self
@@ -72,7 +72,7 @@ class Victim:
 
     def call(self, path, body=None, content_type="application/json", method=None):
         """Return the answer's status and body; None and nothing when it broke off."""
-        request = urllib.request.Request(self._url + path, body, {"Content-Type": content_type}, method=method)
+        request = urllib.request.Request(self.url + path, body, {"Content-Type": content_type}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read()

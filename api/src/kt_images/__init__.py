@@ -5,6 +5,7 @@ HTTP  --> application --> views --> uploads --> database --> PostgreSQL
              http           `-----------------> both
 shell --> manage --> database | files           shell --> cli --> client --> HTTP
 
+serving         the processes: one that serves, or a supervisor and its workers
 application     all routes and middlewares, on one screen
 lifecycle       what is opened at the start and closed at the end
 views           a module for each resource: typed arguments in, an answer out
@@ -15,7 +16,11 @@ counting        brings the counts of tags up to date
 sampling        asks now and then for what is measured but costs something to ask for
 pairing         which store belongs to which database
 access          who may call: keys, and the gate in front of every call
+readiness       whether requests can be served, and what is worse than it should be
 shielding       runs a step to completion even if the caller is cancelled
+background      work that runs beside something else
+kinship         children that end with their parent
+shares          what each of several workers may use
 database        PostgreSQL: driver, pools, statements that requests share, schema, a module for each table, lists
 files           the store and its keys, files on their way in, pictures and thumbnails
 fixtures        the schema, as SQL

@@ -11,6 +11,7 @@ from kt_images.http import addresses, expect, problems, protocol, safety
 from kt_images.http.expect import on_expect
 from kt_images.http.in_flight import IN_FLIGHT, InFlight
 from kt_images.http.sites import Sites
+from kt_images.shares import share
 from kt_images.views import app_keys, documentation, pages
 from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
 from kt_images.views.call import scope_of
@@ -55,7 +56,7 @@ PAGES = {
     "/oas/swagger-ui.css": pages.file("swagger-ui.css", "text/css"),
 }
 
-# At once; each holds some megabytes.
+# At once, of all workers together; each holds some megabytes.
 MOST_IMPORTS = 8
 # At once; each takes a connection for a while, again and again.
 MOST_CHANGES_OF_MANY = 4
@@ -78,16 +79,18 @@ def create_app(settings: Settings) -> web.Application:
     app[IN_FLIGHT] = in_flight
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
-    app[app_keys.ROOM] = Room(ROOM_BYTES)
-    app[app_keys.IMPORTS] = asyncio.Semaphore(MOST_IMPORTS)
-    app[app_keys.MANY] = asyncio.Semaphore(MOST_CHANGES_OF_MANY)
+    app[app_keys.ROOM] = Room(share(ROOM_BYTES, settings.workers))
+    app[app_keys.IMPORTS] = asyncio.Semaphore(share(MOST_IMPORTS, settings.workers))
+    app[app_keys.MANY] = asyncio.Semaphore(share(MOST_CHANGES_OF_MANY, settings.workers))
     app[app_keys.STREAMS] = asyncio.Semaphore(settings.max_streams)
     for path, view in VIEWS.items():
         app.router.add_route("*", path, view, expect_handler=on_expect)
     for path, page in PAGES.items():
         app.router.add_get(path, page, expect_handler=on_expect)
     app.router.add_get("/oas/spec", documentation.describing(app), expect_handler=on_expect)
-    app.on_response_prepare.extend([safety.on_response_prepare, sites.on_response_prepare])
+    app.on_response_prepare.extend(
+        [safety.on_response_prepare, sites.on_response_prepare, in_flight.on_response_prepare]
+    )
     addresses.install(app, settings.base_path)
     app.cleanup_ctx.extend(lifecycle.CONTEXTS)
     protocol.install()

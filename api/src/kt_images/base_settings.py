@@ -166,7 +166,7 @@ class Settings(BaseSettings):
     uploads_dir: Path = Field(
         DATA / "images", description="Folder of the image files; outside a clone: below the user's data folder"
     )
-    host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 (a service in a container)
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0: all of the machine's")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port")
     chunk_size: int = Field(1000, ge=1, le=100_000, description="Images in one chunk of a list")
     pool_size: int = Field(8, ge=1, le=1000, description="Database connections for everything but lists")

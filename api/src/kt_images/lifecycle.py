@@ -8,24 +8,25 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from kt_images import collector, counting, sampling
 from kt_images.access import gate, usage
 from kt_images.access.keyring import Keyring
-from kt_images.base_settings import Settings
-from kt_images.database import embedded, schema
-from kt_images.database.connection import UNHURRIED, Connection
+from kt_images.background import meanwhile
+from kt_images.database import schema
 from kt_images.database.database import Database
 from kt_images.database.failures import explained
+from kt_images.database.provided import provided
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
 from kt_images.presence import Presence
+from kt_images.readiness import Readiness
 from kt_images.uploads import Uploads
 from kt_images.views import app_keys
 
@@ -53,19 +54,20 @@ async def _store(app: web.Application) -> AsyncIterator[None]:
 async def _database(app: web.Application) -> AsyncIterator[None]:
     settings = app[app_keys.SETTINGS]
     async with (
-        _postgresql(settings) as dsn,
+        provided(settings) as dsn,
         Database.open(dsn, settings) as app[app_keys.DATABASE],
         contextlib.AsyncExitStack() as stack,
     ):
         db = app[app_keys.DATABASE].primary.statements
         store, decoders, thumbnails = app[app_keys.STORE], app[app_keys.DECODERS], app[app_keys.THUMBNAILS]
+        app[app_keys.READINESS] = Readiness(app[app_keys.DATABASE], store, settings)
         app[app_keys.UPLOADS] = Uploads(db, store, decoders, thumbnails, settings)
         try:
             await _match(app)
         except UnavailableError as error:
             if not app[app_keys.DATABASE].presence.is_missed:  # else it is in the log
                 logger.warning("%s", explained(error))
-            await stack.enter_async_context(_meanwhile(_match_later(app)))
+            await stack.enter_async_context(meanwhile(_match_later(app)))
         yield
 
 
@@ -78,7 +80,7 @@ async def _collector(app: web.Application) -> AsyncIterator[None]:
     collecting = collector.keep_collecting(
         db, store, settings.thumbnail_widths, settings.collect_interval, settings.collect_grace
     )
-    async with _meanwhile(collecting):
+    async with meanwhile(collecting):
         yield
 
 
@@ -88,7 +90,7 @@ async def give_up(app: web.Application) -> None:
 
 
 async def _counting(app: web.Application) -> AsyncIterator[None]:
-    async with _meanwhile(counting.keep_counting(app[app_keys.DATABASE].primary.statements)):
+    async with meanwhile(counting.keep_counting(app[app_keys.DATABASE].primary.statements)):
         yield
 
 
@@ -96,53 +98,17 @@ async def _keyring(app: web.Application) -> AsyncIterator[None]:
     pools = app[app_keys.DATABASE].primary
     db, keyring = pools.statements, Keyring(pools.shared.find_key)
     app[gate.KEYRING] = keyring
-    async with _meanwhile(usage.keep_noting(db, keyring)):
+    async with meanwhile(usage.keep_noting(db, keyring)):
         yield
     await usage.note(db, keyring)
 
 
 async def _sampling(app: web.Application) -> AsyncIterator[None]:
-    async with _meanwhile(sampling.keep_sampling(app[app_keys.DATABASE], app[app_keys.STORE])):
+    async with meanwhile(sampling.keep_sampling(app[app_keys.DATABASE], app[app_keys.STORE])):
         yield
 
 
 CONTEXTS = (_decoders, _store, _database, _collector, _counting, _keyring, _sampling)
-
-
-@contextlib.asynccontextmanager
-async def _postgresql(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of the settings, else that of an embedded server that is kept running and up to date."""
-    if settings.postgres_dsn:
-        yield settings.postgres_dsn
-        return
-    server = embedded.Embedded(settings.database_dir)
-    try:
-        await asyncio.to_thread(server.ensure)
-        await _upgrade(server.dsn)
-        async with _meanwhile(_keep_running(server)):
-            yield server.dsn
-    finally:
-        await asyncio.to_thread(server.stop)
-
-
-async def _keep_running(server: embedded.Embedded) -> None:
-    presence = Presence("embedded PostgreSQL")
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
-        try:
-            await asyncio.to_thread(server.ensure)
-        except UnavailableError as error:
-            presence.missed(str(error))
-        else:
-            presence.met()
-
-
-async def _upgrade(dsn: str) -> None:
-    connection = await Connection.open(dsn, UNHURRIED)
-    try:
-        await schema.upgrade(connection)
-    finally:
-        connection.close()
 
 
 async def _match(app: web.Application) -> None:
@@ -166,14 +132,3 @@ async def _match_later(app: web.Application) -> None:
         except KtImagesError:
             continue
     app[app_keys.DATABASE].presence.met()
-
-
-@contextlib.asynccontextmanager
-async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `work` until the end of the context, where it is cancelled."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

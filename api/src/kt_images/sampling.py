@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from functools import partial
 
 from kt_images import exposition, metrics
@@ -45,6 +46,6 @@ async def _sample_tags(database: Database) -> None:
 
 async def _sample_replica(database: Database) -> None:
     if database.replica is not database.primary:
-        lag = await replication.lag(database.replica.statements)
+        lag = await replication.lag(database.primary.statements, database.replica.statements, math.inf)
         if lag is not None:
             metrics.REPLICA_LAG_SECONDS.set(lag)

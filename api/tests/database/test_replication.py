@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from kt_images import errors
-from kt_images.database import embedded, images, replication, schema
+from kt_images.database import embedded, images, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.database.hosts import preferring_standbys
 from kt_images.database.pool import Pool
@@ -193,26 +193,34 @@ async def test_standbys_are_preferred_and_the_primary_is_used_without_one(three)
         assert not (await pool.query("select pg_is_in_recovery() as standby"))[0].standby
 
 
-async def test_how_far_a_replica_is_behind_is_told_also_when_its_primary_is_gone(three):
-    dsn = await prepared(three, 10)
-    async with Pool(three[0].dsn, 1, LIMITS) as primary, Pool(preferring_standbys(dsn), 1, LIMITS) as replica:
-        assert await replication.lag(primary) is None
-        await caught_up(replica, 10)
+async def test_replicas_that_are_behind_or_away_make_the_service_degraded_not_unready(three, serve):
+    async def readiness():
+        answer = await client.get("/readyz")
+        return answer.status, await answer.json()
+
+    async def soon(*reasons):
+        expected = {"status": "degraded", "reasons": [*reasons]} if reasons else {"status": "ok"}
         async with asyncio.timeout(10):
-            while await replication.lag(replica) != 0:
-                await asyncio.sleep(0.02)
-        standby = (await replica.query("select current_setting('data_directory') as data"))[0].data
-        assert standby != str(three[0].data)
-        await replica.query("select pg_wal_replay_pause()")
-        await primary.query("insert into images (filename) values ('late')")
-        async with asyncio.timeout(10):
-            while not await replication.lag(replica):
-                await asyncio.sleep(0.02)
-        await replica.query("select pg_wal_replay_resume()")
-        async with asyncio.timeout(10):
-            while await replication.lag(replica) != 0:
-                await asyncio.sleep(0.02)
-        three[0].kill()
-        async with asyncio.timeout(10):
-            while not await replication.lag(replica):
-                await asyncio.sleep(0.02)
+            while (found := await readiness()) != (200, expected):
+                assert found[0] == 200
+                await asyncio.sleep(0.05)
+
+    dsn = await prepared(three, 3)
+    three[0].ask("alter system reset synchronous_standby_names", "select pg_reload_conf()")
+    client = await serve(
+        postgres_dsn=f"{dsn} target_session_attrs=read-write", postgres_replica_dsn=dsn, max_replica_lag=1
+    )
+    await caught_up(client.app[app_keys.DATABASE].replica.statements, 3)
+    await asyncio.sleep(1.5)  # an idle primary makes no replica late
+    assert await readiness() == (200, {"status": "ok"})
+    for server in three[1:]:
+        server.ask("select pg_wal_replay_pause()")
+    assert (await client.post("/images", json={"filename": "new.jpg"})).status == 201
+    await soon("The replica is behind: what it shows is old")
+    for server in three[1:]:
+        server.ask("select pg_wal_replay_resume(), 1")
+    await soon()
+    for server in three[1:]:
+        server.kill()
+    await soon("No replica can be reached: the primary is read instead")
+    assert (await client.get("/images/1")).status == 200

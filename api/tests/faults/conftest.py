@@ -1,6 +1,5 @@
 """What the faults need: rights that not every machine gives, and a word on how thorough to be."""
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -9,11 +8,6 @@ import sys
 
 import psutil
 import pytest
-
-from kt_images import collector
-from kt_images.database.connection import Limits
-from kt_images.database.pool import Pool
-from kt_images.files.disk import Disk
 
 
 @pytest.fixture(scope="session")
@@ -29,53 +23,6 @@ def strace():
     tried = subprocess.run(["strace", "-o", "/dev/null", "true"], check=False, capture_output=True, text=True)
     if tried.returncode:
         pytest.skip(f"strace may not trace here: {tried.stderr.strip()}")
-
-
-@pytest.fixture
-def mount(tmp_path):
-    """Mount a small file system of its own; give its folder."""
-    mounted = []
-
-    def make(options):
-        folder = tmp_path / f"mounted-{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-        try:
-            tried = subprocess.run(command, check=False, capture_output=True, text=True)
-        except FileNotFoundError:
-            pytest.skip("there is no mount here")
-        if tried.returncode:
-            pytest.skip(f"nothing may be mounted here: {tried.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", folder], check=True)
-
-
-@pytest.fixture
-def uploads(tmp_path):
-    return tmp_path / "images"
-
-
-@pytest.fixture
-def cared_for(dsn, uploads):
-    """Collect what is left over, then have the check find nothing; give its last line."""
-
-    async def collect(folder):
-        async with Pool(dsn, 2, Limits()) as pool:
-            await collector.collect(pool, Disk(folder), (), grace=0)
-
-    def care(folder=uploads):
-        asyncio.run(collect(folder))
-        flags = ["--postgres_dsn", dsn, "--uploads_dir", str(folder), "--deep", "--grace", "0"]
-        command = [sys.executable, "-m", "kt_images.manage.check", *flags]
-        answer = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        return answer.stdout
-
-    return care
 
 
 @contextlib.contextmanager

@@ -12,12 +12,13 @@ from io import BytesIO
 import psutil
 import pytest
 
-from kt_images.__main__ import CLOSING_SECONDS, LAST_BYTES_SECONDS
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
 from kt_images.files import threads
+from kt_images.serving.server import CLOSING_SECONDS, LAST_BYTES_SECONDS
 from pictures import drawn
 from services import wait_until
+from stopped import stopped
 from victim import Victim, a_picture
 
 PNG = drawn("PNG")
@@ -86,21 +87,6 @@ async def test_a_frozen_disk_refuses_uploads_serves_on_and_is_well_once_it_thaws
     async with asyncio.timeout(20):
         while list((freezable / "images" / "incoming").iterdir()):
             await asyncio.sleep(0.05)
-
-
-@contextlib.contextmanager
-def stopped(data):
-    """Stop every process of the server on that folder, as they are when their disk has no answer."""
-    postmaster = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
-    processes = [postmaster, *postmaster.children(recursive=True)]
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in reversed(processes):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGCONT)
 
 
 async def test_a_database_that_hangs_is_answered_for_in_time_and_is_well_once_it_goes_on(serve, folder):

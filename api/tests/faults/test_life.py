@@ -3,54 +3,26 @@
 import asyncio
 import random
 import signal
-import socket
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
+from half_upload import HEAD, HalfUpload
 from pictures import drawn
 from sql import ask
-from victim import Victim, a_picture
+from victim import Victim
 
 UPLOADS = 50
-HEAD = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
-
-
-class HalfUpload:
-    """An upload whose body has not arrived completely yet."""
-
-    def __init__(self, victim, image):
-        address = urlsplit(victim._url)
-        body = HEAD + a_picture(200) + b"\r\n--b--\r\n"
-        self._rest = body[len(body) // 2 :]
-        self._socket = socket.create_connection((address.hostname, address.port), timeout=20)
-        self._socket.sendall(
-            f"POST /images/{image}/attachment/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-            "Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode()
-            + body[: len(body) // 2]
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._socket.close()
-
-    def finish(self):
-        """Send the rest; return the answer's status."""
-        self._socket.sendall(self._rest)
-        return int(self._socket.recv(1000).split()[1])
 
 
 def test_uploads_that_are_complete_within_the_grace_period_succeed(dsn, uploads, cared_for):
     with Victim(dsn, uploads, grace_period=8) as victim:
         images = [victim.new_image() for _ in range(UPLOADS)]
-        half = [HalfUpload(victim, image) for image in images]
+        half = [HalfUpload(victim.url, image) for image in images]
         time.sleep(0.5)
         victim.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
@@ -58,12 +30,12 @@ def test_uploads_that_are_complete_within_the_grace_period_succeed(dsn, uploads,
             assert set(pool.map(HalfUpload.finish, half)) == {200}
         assert victim.process.wait(10) == 0
         for one in half:
-            one._socket.close()
+            one.close()
     assert cared_for() == f"{UPLOADS} rows, {UPLOADS} objects: all is well\n"
 
 
 def test_an_upload_that_is_not_complete_by_then_holds_nothing_up(dsn, uploads, cared_for):
-    with Victim(dsn, uploads, grace_period=1) as victim, HalfUpload(victim, victim.new_image()):
+    with Victim(dsn, uploads, grace_period=1) as victim, HalfUpload(victim.url, victim.new_image()):
         time.sleep(0.5)
         victim.process.send_signal(signal.SIGTERM)
         assert victim.process.wait(8) == 0
@@ -72,7 +44,7 @@ def test_an_upload_that_is_not_complete_by_then_holds_nothing_up(dsn, uploads, c
 
 
 def test_a_second_signal_ends_the_service_at_once(dsn, uploads, cared_for):
-    with Victim(dsn, uploads, grace_period=60) as victim, HalfUpload(victim, victim.new_image()):
+    with Victim(dsn, uploads, grace_period=60) as victim, HalfUpload(victim.url, victim.new_image()):
         time.sleep(0.5)
         victim.process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -25,28 +25,6 @@ async def image(client):
     return client
 
 
-@pytest.fixture
-def hang(monkeypatch):
-    """Have a function hang in the store's threads until the end of the test, or until the event that is given is set."""
-    events = []
-
-    def make(place, name):
-        event, original = threading.Event(), getattr(place, name)
-        events.append(event)
-
-        def hanging(*arguments, **options):
-            if threading.current_thread() is not threading.main_thread():
-                event.wait(30)
-            return original(*arguments, **options)
-
-        monkeypatch.setattr(place, name, hanging)
-        return event
-
-    yield make
-    for event in events:
-        event.set()
-
-
 async def upload(client, name, content=PNG):
     return await client.post(f"/images/1/attachment/{name}", data={"image": BytesIO(content)})
 

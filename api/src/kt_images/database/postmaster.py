@@ -1,22 +1,18 @@
 """The child process: a PostgreSQL server that this process started on a folder."""
 
 import contextlib
-import ctypes
 import signal
 import subprocess
-import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from kt_images.database import data_folder
 from kt_images.database.programs import Programs
 from kt_images.database.socket_folder import socket_folder
+from kt_images.kinship import end_with_parent
 
 STOP_SECONDS = 30.0
-
-PR_SET_PDEATHSIG = 1  # of linux/prctl.h
-# Loaded here: between fork() and exec() another thread's lock may never be released.
-LIBC = ctypes.CDLL(None)
 
 
 class Postmaster:
@@ -36,7 +32,7 @@ class Postmaster:
             "-c", "log_truncate_on_rotation=on",
             stderr=self._complaints,  # until the server has opened its log
             start_new_session=True,  # Ctrl-C at the terminal is for the service, which stops the server last
-            preexec_fn=_end_with_parent,
+            preexec_fn=partial(end_with_parent, signal.SIGINT),
         )  # fmt: skip
 
     def is_running(self) -> bool:
@@ -59,9 +55,3 @@ class Postmaster:
         self._complaints.close()
         with contextlib.suppress(OSError):
             self._sockets.rmdir()
-
-
-def _end_with_parent() -> None:
-    """Have the kernel shut the server down when the thread that started it ends, however it ends."""
-    if sys.platform == "linux":
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)

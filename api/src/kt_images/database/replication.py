@@ -1,20 +1,39 @@
-"""How far a replica is behind its primary."""
+"""How far the replicas are behind the primary."""
+
+import asyncio
+import time
 
 from kt_images.database.connection import Queryable
 
-# A primary that changes nothing sends nothing: then a replica that has applied all of it is not behind, however old it
-# is. One whose stream is broken has applied all that it has received, too, and is behind all the same.
-LAG = """
-    select case
-        when not pg_is_in_recovery() then null
-        when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-            and exists(select from pg_stat_wal_receiver) then 0
-        else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())
-    end::float8 as seconds
+POSITION = """
+    select (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as position
 """
 
+# The time of the last transaction alone says nothing: after an idle hour a replica that has everything is an hour old.
+PROGRESS = """
+    select pg_is_in_recovery() as is_standby,
+        pg_last_wal_replay_lsn() >= %(position)s::pg_lsn as has_everything,
+        extract(epoch from now() - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()))::float8 as age
+"""
 
-async def lag(db: Queryable) -> float | None:
-    """Return the seconds since the last change that was applied, 0 if none is missing; None of a primary."""
-    (found,) = await db.query(LAG)
-    return None if found.seconds is None else float(found.seconds)
+# For what was written just now to arrive.
+MOMENT_SECONDS = 0.3
+LOOK_SECONDS = 0.02
+
+
+async def lag(primary: Queryable, replica: Queryable, tolerated: float) -> float | None:
+    """Return how many seconds the replica is behind the primary, None if `replica` leads to the primary itself.
+
+    More than `tolerated` is returned only if it is still so a moment later. Raises as `Queryable.query()` does.
+    """
+    position = (await primary.query(POSITION))[0].position
+    until = time.monotonic() + MOMENT_SECONDS
+    while True:
+        (found,) = await replica.query(PROGRESS, {"position": position})
+        if not found.is_standby:
+            return None
+        if found.has_everything:
+            return 0.0
+        if found.age <= tolerated or time.monotonic() > until:
+            return float(found.age)
+        await asyncio.sleep(LOOK_SECONDS)

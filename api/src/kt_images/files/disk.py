@@ -15,7 +15,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,7 @@ from kt_images.files import cached, threads
 from kt_images.files.failures import EXHAUSTED, reason, translate
 from kt_images.files.incoming import Incoming
 from kt_images.files.store import Listed, Received, Room
+from kt_images.files.walking import walk
 from kt_images.presence import Presence
 
 # Read by a thread in one go.
@@ -92,6 +93,9 @@ class Disk:
         found = await threads.read(os.statvfs, self._root)
         return Room(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
+    async def probe(self) -> int:
+        return await threads.read(self._probe)
+
     @contextlib.asynccontextmanager
     async def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AsyncIterator[Received]:
         await self.check()
@@ -121,7 +125,7 @@ class Disk:
         await threads.write(self._remove, list(keys))
 
     async def walk(self) -> AsyncIterator[list[Listed]]:
-        found = self._walk()
+        found = walk(self._objects)
         while step := await threads.read(list, itertools.islice(found, STEP)):
             yield step
 
@@ -162,6 +166,14 @@ class Disk:
         if is_other or not os.access(self._root if self._id is None else self._incoming_folder, os.W_OK):
             raise UnavailableError("The store cannot be reached; please try again")
 
+    def _probe(self) -> int:
+        self._check()
+        with translated_errors(translate):
+            if self._id is not None:  # else there is no folder for it yet
+                self._incoming.try_out()
+            found = os.statvfs(self._root)
+            return found.f_bavail * found.f_frsize
+
     def _found_id(self) -> str:
         try:
             return str(json.loads(self._marker.read_bytes())["store_id"])
@@ -187,14 +199,6 @@ class Disk:
                 with contextlib.suppress(FileNotFoundError):
                     (self._objects / key).unlink()
 
-    def _walk(self) -> Iterator[Listed]:
-        for entry in _entries(self._objects):
-            if entry.is_dir(follow_symlinks=False):
-                for below in _entries(Path(entry.path)):
-                    yield from _listed(below, f"{entry.name}/{below.name}")
-            else:
-                yield from _listed(entry, entry.name)
-
 
 def _open_file(path: Path, size: int | None) -> io.FileIO:
     try:
@@ -210,19 +214,6 @@ def _open_file(path: Path, size: int | None) -> io.FileIO:
 
 def _size(file: io.FileIO) -> int:
     return os.fstat(file.fileno()).st_size
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        yield from sorted(entries, key=lambda entry: os.fsencode(entry.name))
-
-
-def _listed(entry: os.DirEntry[str], key: str) -> Iterator[Listed]:
-    # Gone since its folder was read.
-    with contextlib.suppress(FileNotFoundError):
-        found = entry.stat(follow_symlinks=False)
-        # A rename leaves the time of the last write: an object may be younger than its bytes.
-        yield Listed(key, found.st_size, max(found.st_mtime, found.st_ctime))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,6 +14,8 @@ from kt_images.files.store import Received
 
 # Gathered before a thread writes and hashes them: enough to be worth the switch.
 PIECE = 256 * 1024
+# The least that a file occupies on most disks.
+BLOCK = 4096
 
 
 class _TemporaryFile:
@@ -87,6 +89,15 @@ class Incoming:
             await threads.clean_up(file.discard)
             raise
         await threads.clean_up(file.discard)
+
+    def try_out(self) -> None:
+        """Write a block to a file, and remove it."""
+        file = _TemporaryFile(self._folder / uuid.uuid4().hex)
+        try:
+            file.create()
+            file.write(bytearray(BLOCK), BLOCK)
+        finally:
+            file.discard()
 
     async def sweep(self, before: float) -> list[str]:
         """Remove what interrupted uploads left. See `Store.sweep()`."""

@@ -83,6 +83,9 @@ class Store(Protocol):
     async def room(self) -> Room:
         """Return how much room there is."""
 
+    async def probe(self) -> int:
+        """Write a little and remove it; return how many bytes are free. Raises as `check()`, and DiskFullError."""
+
     def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AbstractAsyncContextManager[Received]:
         """Write the pieces to a temporary file, which is removed at the end unless it was kept.
 

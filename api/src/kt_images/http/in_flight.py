@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 
@@ -13,6 +13,7 @@ class InFlight:
         self._count = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._closes = False
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -24,6 +25,16 @@ class InFlight:
             self._count -= 1
             if not self._count:
                 self._idle.set()
+
+    async def on_response_prepare(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Say that the connection closes, as a signal of the application."""
+        if self._closes:
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"
+
+    def close_connections(self) -> None:
+        """Close each connection after its next answer: else a busy client would keep one that never is idle."""
+        self._closes = True
 
     async def idle(self) -> None:
         """Wait until no request is being answered."""

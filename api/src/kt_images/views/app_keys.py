@@ -9,6 +9,7 @@ from kt_images.database.database import Database
 from kt_images.files.decoders import Decoders
 from kt_images.files.store import Store
 from kt_images.files.thumbnails import Thumbnails
+from kt_images.readiness import Readiness
 from kt_images.uploads import Uploads
 from kt_images.views.sending import Room
 
@@ -23,3 +24,4 @@ THUMBNAILS = web.AppKey("thumbnails", Thumbnails)
 STORE: web.AppKey[Store] = web.AppKey("store")
 ROOM = web.AppKey("room", Room)
 UPLOADS = web.AppKey("uploads", Uploads)
+READINESS = web.AppKey("readiness", Readiness)

@@ -1,24 +1,31 @@
 """/healthz and /readyz: for load balancers and monitors."""
 
-import asyncio
+from typing import Literal
 
 from aiohttp_pydantic.oas.typing import r200, r503
 from pydantic import BaseModel, Field
 
-from kt_images.database import schema
-from kt_images.errors import KtImagesError, SchemaError, UnavailableError
+from kt_images.errors import UnavailableError
+from kt_images.fields import Omittable
 from kt_images.models.errors import Error
-from kt_images.views.base import View, json_answer
+from kt_images.views import app_keys
+from kt_images.views.base import View, json_answer, text_answer
 from kt_images.views.call import call
-
-# A monitor must not wait for a database that hangs.
-PATIENCE_SECONDS = 2.0
 
 
 class Health(BaseModel):
-    """The service's state."""
+    """The state of the process."""
 
     status: str = Field(description='Always "ok"; any other state is an error.', examples=["ok"])
+
+
+class Readiness(BaseModel):
+    """The state of the service."""
+
+    status: Literal["ok", "degraded"] = Field(description="Requests are served in both states.", examples=["ok"])
+    reasons: Omittable[list[str]] = Field(
+        None, description="What is worse than it should be, in a sentence each; not there with `ok`."
+    )
 
 
 class HealthView(View):
@@ -44,33 +51,20 @@ class ReadyView(View):
     group = "The service"
 
     @call("check_readiness", scope=None)
-    async def get(self) -> r200[Health] | r503[Error]:
+    async def get(self) -> r200[Readiness] | r503[Error]:
         """Check that requests can be served.
 
+        It answers within two seconds. A store that is full or nearly full, and replicas that are behind or away, are
+        degraded: other requests are served.
+
         Status Codes:
-            200: The database, its schema and the store can be reached.
-            503: One of them cannot; the sentence names it.
+            200: The database and its schema are there, and the store can be written.
+            503: One of them is not; the sentence names it: database, schema or store.
         """
-        found = await asyncio.gather(self._missing_of_database(), self._missing_of_store())
-        if unreachable := [one for one in found if one]:
-            raise UnavailableError(f"Not reachable: {', '.join(unreachable)}")
-        return json_answer(Health(status="ok"))
+        state = await self.request.app[app_keys.READINESS].state()
+        if state.unreachable:
+            raise UnavailableError(f"Not reachable: {', '.join(state.unreachable)}")
+        found = Readiness(status="degraded" if state.reasons else "ok", reasons=state.reasons or None)
+        return text_answer(found.model_dump_json(exclude_none=True))
 
     head = get
-
-    async def _missing_of_database(self) -> str | None:
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await schema.check(self.db)
-        except SchemaError:
-            return "schema"
-        except (KtImagesError, TimeoutError):
-            return "database"
-        return None
-
-    async def _missing_of_store(self) -> str | None:
-        checking = asyncio.create_task(self.store.check())
-        checking.add_done_callback(asyncio.Task.exception)  # also when nobody waits for it any more
-        # Not cancelled when it takes longer: a thread that hangs in a system call cannot be.
-        await asyncio.wait([checking], timeout=PATIENCE_SECONDS)
-        return None if checking.done() and not checking.exception() else "store"

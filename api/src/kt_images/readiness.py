@@ -1,0 +1,111 @@
+"""Readiness: whether requests can be served, and what is worse than it should be, within two seconds.
+
+Probes that come at the same time share a look. What hangs is not asked again before it has answered.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from kt_images.base_settings import Settings
+from kt_images.database import replication, schema
+from kt_images.database.database import Database
+from kt_images.errors import DiskFullError, KtImagesError, SchemaError
+from kt_images.files.store import Store
+from kt_images.files.threads import StuckError
+
+# A monitor must not wait for a database or a disk that hangs.
+PATIENCE_SECONDS = 1.5
+# Between two probes that write, however many ask.
+WRITING_SECONDS = 1.0
+
+STORE_FULL = "The store is full: files are refused"
+STORE_NEARLY_FULL = "The store is nearly full"
+REPLICA_AWAY = "No replica can be reached: the primary is read instead"
+REPLICA_BEHIND = "The replica is behind: what it shows is old"
+
+
+@dataclass(frozen=True)
+class State:
+    """What cannot be reached, by names, and what is worse than it should be, in sentences."""
+
+    unreachable: list[str]
+    reasons: list[str]
+
+
+class Readiness:
+    """Looks at the database, the replicas and the store."""
+
+    def __init__(self, database: Database, store: Store, settings: Settings) -> None:
+        self._database, self._store, self._settings = database, store, settings
+        self._looking: asyncio.Task[State] | None = None
+        self._examining: asyncio.Task[int | None] | None = None
+        self._free, self._written = 0, 0.0  # the store's bytes, as of a moment of the loop's clock
+
+    async def state(self) -> State:
+        """Return what is so now, or was found by a look that is under way."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> State:
+        missing, free, reason = await asyncio.gather(self._missing(), self._space(), self._replicas())
+        unreachable = [missing] if missing else []
+        reasons = [reason] if reason else []
+        if free is None:
+            unreachable.append("store")
+        elif not free:
+            reasons.append(STORE_FULL)
+        elif free < self._settings.min_free_bytes:
+            reasons.append(STORE_NEARLY_FULL)
+        return State(unreachable, reasons)
+
+    async def _missing(self) -> str | None:
+        """Return what is missing of the database."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await schema.check(self._database.primary.statements)
+        except SchemaError:
+            return "schema"
+        except (KtImagesError, TimeoutError):
+            return "database"
+        return None
+
+    async def _space(self) -> int | None:
+        """Return the store's free bytes, None if it cannot be written."""
+        if self._examining is None or self._examining.done():
+            self._examining = asyncio.create_task(self._examine())
+        # Not cancelled when it takes longer: a thread that hangs in a system call cannot be.
+        done, _ = await asyncio.wait([self._examining], timeout=PATIENCE_SECONDS)
+        return self._examining.result() if done else None
+
+    async def _examine(self) -> int | None:
+        try:
+            if time.monotonic() - self._written < WRITING_SECONDS:
+                await self._store.check()
+            else:
+                self._free = await self._store.probe()
+                self._written = time.monotonic()
+        except DiskFullError:
+            self._free, self._written = 0, time.monotonic()
+        except StuckError as error:
+            await asyncio.wait([error.pending])
+            return None
+        except (KtImagesError, OSError):
+            return None
+        return self._free
+
+    async def _replicas(self) -> str | None:
+        """Return what is wrong with the replicas."""
+        primary, replica = self._database.primary.statements, self._database.replica.statements
+        if replica is primary:
+            return None
+        tolerated = self._settings.max_replica_lag
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                lag = await replication.lag(primary, replica, tolerated)
+        except (KtImagesError, TimeoutError):
+            lag = None
+        if lag is None:
+            return REPLICA_AWAY
+        return REPLICA_BEHIND if lag > tolerated else None

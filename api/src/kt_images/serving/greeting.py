@@ -1,0 +1,39 @@
+"""What whoever starts the service is told: where it listens, where its data is, and whether anybody may call."""
+
+import ipaddress
+
+from yarl import URL
+
+from kt_images import logs
+from kt_images.base_settings import Access, Settings
+from kt_images.serving.sockets import Place
+
+KEYS = "python3 -m kt_images.manage.keys create NAME --scopes read,write,delete,admin"
+EXAMPLE = """-H 'Content-Type: application/json' -d '{"filename": "example.jpg", "tags": ["canon"]}'"""
+
+
+def greet(settings: Settings, place: Place) -> None:
+    """Print the greeting of a service that listens at this place."""
+    addresses = [(ipaddress.ip_address(one.getsockname()[0].partition("%")[0]), one.getsockname()[1]) for one in place]
+    first, port = addresses[0]
+    url = str(URL.build(scheme="http", host="localhost" if first.is_unspecified else str(first), port=port))
+    folders = f"image files are in {settings.uploads_dir.resolve()}"
+    if not settings.postgres_dsn:
+        folders = f"database is in {settings.database_dir.resolve()}, the {folders}"
+    logs.say(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
+    logs.say(f"The {folders}. Try:\n  curl {url}/images {EXAMPLE}")
+    if reached := [
+        str(URL.build(host=str(address), port=number)).removeprefix("//")
+        for address, number in addresses
+        if not address.is_loopback
+    ]:
+        logs.say(_who_may_call(settings.access, " and ".join(reached)))
+
+
+def _who_may_call(access: Access, addresses: str) -> str:
+    if access is Access.OPEN:
+        return (
+            f"It listens on {addresses}, and whoever reaches that may read, change and delete everything. "
+            f"To require a key, make one by {KEYS} and set KT_IMAGES_ACCESS=keys"
+        )
+    return f"It listens on {addresses}; a key is required (KT_IMAGES_ACCESS={access})."
