@@ -31,8 +31,8 @@ def test_by_default_it_listens_on_this_machine_alone_and_need_not_warn(greeting)
     ("access", "words"),
     [
         ("open", "whoever reaches that may read, change and delete everything"),
-        ("keys-to-write", "a key is required (KT_IMAGES_ACCESS=keys-to-write)"),
-        ("keys", "a key is required (KT_IMAGES_ACCESS=keys)"),
+        ("keys-to-write", "a key is required to change anything (KT_IMAGES_ACCESS=keys-to-write)"),
+        ("keys", "a key is required for everything (KT_IMAGES_ACCESS=keys)"),
     ],
 )
 def test_beyond_this_machine_it_says_in_one_line_where_it_listens_and_who_may_call(greeting, access, words):

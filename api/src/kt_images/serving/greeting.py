@@ -36,4 +36,5 @@ def _who_may_call(access: Access, addresses: str) -> str:
             f"It listens on {addresses}, and whoever reaches that may read, change and delete everything. "
             f"To require a key, make one by {KEYS} and set KT_IMAGES_ACCESS=keys"
         )
-    return f"It listens on {addresses}; a key is required (KT_IMAGES_ACCESS={access})."
+    what = "to change anything" if access is Access.KEYS_TO_WRITE else "for everything"
+    return f"It listens on {addresses}; a key is required {what} (KT_IMAGES_ACCESS={access})."
