@@ -165,7 +165,7 @@ def crashing(database):
 
 @pytest.fixture
 def rounds(thorough):
-    return 30 if thorough else 1
+    return 12 if thorough else 1
 
 
 @pytest.mark.parametrize("name", CALLS)
