@@ -42,7 +42,7 @@ WITH_JSON_BODY = {
 }
 WITH_SCOPE = {
     "401": "The call needs a key, and none came that is valid.",
-    "403": "The key lacks the scope, or a page of another site calls.",
+    "403": "The key lacks the scope, a page of another site calls, or the service is called by another name.",
 }
 DESCRIPTIONS = {"404": "There is no such image, attachment or URL.", "408": "The body arrived too slowly."}
 
