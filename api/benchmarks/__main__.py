@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from benchmarks import (
     commands,
     data,
+    keys,
     lists,
     many,
     media,
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "memory": memory.streaming,
     "get": single.reading,
     "post": single.storing,
+    "keys": keys.asked,
     "workers": workers.serving,
     "import": many.importing,
     "change": many.changing,
