@@ -42,7 +42,7 @@ class Web:
     tls_port: int
     service: services.Service
 
-    async def raw(self, head, size=2**16):
+    async def raw(self, head):
         """Send bytes; return the status line, the headers, the body, and whether the connection ends with it."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         with contextlib.closing(writer):
@@ -246,6 +246,7 @@ async def test_nginx_sends_the_files_with_the_headers_of_the_service(client, web
         "X-Content-Type-Options",
     ):
         assert headers.getall(name) == accelerated.getall(name), name
+    assert headers.getall("Accept-Ranges") == ["bytes"]
     etag = headers["ETag"]
     for asked, status, part in (
         ({"Range": "bytes=0-9"}, 206, content[:10]),
@@ -365,7 +366,7 @@ async def test_names_reach_the_service_below_a_path_as_they_are(client, web):
     digest = hashlib.sha256(JPEG.read_bytes()).hexdigest()
     for prefix in ("", "/pics"):
         address = URL(f"http://127.0.0.1:{web.port}{prefix}{url}", encoded=True)
-        status, headers, body = await read(client, address)
+        status, _, body = await read(client, address)
         assert (status, hashlib.sha256(body).hexdigest()) == (200, digest)
     assert (await read(client, "/pics/images?tag=x"))[2] == (await read(client, "/images?tag=x"))[2]
     assert (await read(client, "/pics/metrics"))[0] == 404

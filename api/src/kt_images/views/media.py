@@ -113,10 +113,11 @@ class MediaView(View):
         }
         if client_has(self.request, content.sha256):
             return web.Response(status=304, headers=headers)
-        headers |= {"Content-Type": content.content_type, "Accept-Ranges": "bytes"}
+        headers["Content-Type"] = content.content_type
         if self.settings.accel_location and content.key and hdrs.IF_MATCH not in self.request.headers:
             # The proxy in front sends the bytes, and handles ranges. nginx takes any If-Match for one that fails.
             return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.key})
+        headers["Accept-Ranges"] = "bytes"
         delivery = Delivery(
             self.request, headers, content.size, wanted_part(self.request, content.sha256, content.size)
         )
