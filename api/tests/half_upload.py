@@ -17,7 +17,7 @@ class HalfUpload:
         self._rest = body[len(body) // 2 :]
         self._socket = socket.create_connection((address.hostname, address.port), timeout=20)
         self._socket.sendall(
-            f"POST /images/{image}/attachment/a HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+            f"POST /images/{image}/attachment/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
             "Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode()
             + body[: len(body) // 2]
         )

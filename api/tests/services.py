@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Service:
     folder: Path
     port: int
     process: "subprocess.Popen[bytes] | None" = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -39,6 +40,7 @@ class Service:
             "KT_IMAGES_HOST": "127.0.0.1",
             "KT_IMAGES_PORT": str(self.port),
             "KT_IMAGES_MAX_UPLOAD_SIZE": str(2**20),
+            **self.environment,
         }
         command = [sys.executable, "-m", "kt_images"]
         with (self.folder / "service.log").open("ab") as log:
@@ -87,7 +89,7 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(server_dsn: str, folder: Path, name: str) -> Iterator[Service]:
+def running(server_dsn: str, folder: Path, name: str, **environment: str) -> Iterator[Service]:
     """Run the service on a database and in a folder of that name."""
     with contextlib.closing(psycopg2.connect(server_dsn)) as connection:
         connection.autocommit = True
@@ -97,7 +99,7 @@ def running(server_dsn: str, folder: Path, name: str) -> Iterator[Service]:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     home = folder / name
     home.mkdir()
-    service = Service(dsn, home, free_port())
+    service = Service(dsn, home, free_port(), environment=environment)
     service.start()
     try:
         yield service

@@ -49,6 +49,8 @@ def test_a_bad_value_stops_the_start_with_one_sentence_that_names_the_setting(fl
         ("grace_period", "x", "it must be a number"),
         ("grace_period", "nan", "it must be a number"),
         ("accel_location", "x", "it must begin and end with a slash"),
+        ("trusted_proxies", "10.0.0.1/8", "it must be networks separated by commas, as in 10.0.0.0/8,fd00::/8"),
+        ("trusted_proxies", "web", "it must be networks separated by commas, as in 10.0.0.0/8,fd00::/8"),
         ("thumbnail_widths", "(160, 320)", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
         ("thumbnail_widths", "160,0", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
         ("eager_widths", "160,161", "they must be among those of --thumbnail_widths"),

@@ -20,7 +20,7 @@ from kt_images import logs, presence
 from kt_images.database import embedded
 from kt_images.presence import Presence
 
-HEAD = b"Host: x\r\nConnection: close\r\n"
+HEAD = b"Host: localhost\r\nConnection: close\r\n"
 FORGED = "2026-01-01 00:00:00,000 ERROR kt_images: all is lost"
 BAD_GZIP = gzip.compress(b'{"filename": "a"}')[:-8] + b"xxxxxxxx"
 
@@ -181,7 +181,7 @@ def test_unless_asked_for_no_request_is_logged(run):
 
 def test_requests_of_one_connection_have_ids_of_their_own_and_a_clients_is_taken(run):
     service = run("text")
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
     answer = service.send(
         request + b"\r\n" + request + b"X-Request-ID: two\r\n\r\n" + request + b"Connection: close\r\n\r\n"
     )
@@ -195,7 +195,7 @@ def test_an_answer_whose_client_leaves_is_told_as_such(run, server_dsn):
     service = run("text")
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(
-            b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+            b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
         )
         time.sleep(0.2)
     service.wait_for(r"POST /images 499 left 0 ")
@@ -204,7 +204,7 @@ def test_an_answer_whose_client_leaves_is_told_as_such(run, server_dsn):
             "insert into images (filename, tags) select repeat('x', 200), '{}' from generate_series(1, 100000)"
         )
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
-        connection.sendall(b"GET /images HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /images HTTP/1.1\r\nHost: localhost\r\n\r\n")
         connection.recv(1000)
     service.wait_for(r"GET /images 200 left \d{5,} ")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 
 import aiohttp
@@ -93,15 +94,20 @@ async def test_an_upload_without_an_answer_can_be_repeated(image, settings, monk
     assert len(files(settings)) == 1
 
 
-async def test_one_client_leaves_places_for_the_others(serve):
-    client = await serve(max_uploads=4, body_timeout=5)
-    head = b"POST /images/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 999\r\n\r\n"
+@pytest.mark.parametrize("proxies", [(), (ipaddress.ip_network("127.0.0.1/32"),)], ids=["direct", "behind a proxy"])
+async def test_one_client_leaves_places_for_the_others(serve, proxies):
+    client = await serve(max_uploads=4, body_timeout=5, trusted_proxies=proxies)
+    head = (
+        "POST /images/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        "Content-Length: 999\r\nX-Forwarded-For: {}\r\n\r\n"
+    )
 
     async def begin(address):
         """Begin an upload; return the status if it comes at once."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", client.port, local_addr=(address, 0))
+        peer = "127.0.0.1" if proxies else address
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port, local_addr=(peer, 0))
         writers.append(writer)
-        writer.write(head)
+        writer.write(head.format(address).encode())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 return int((await reader.readline()).split()[1])

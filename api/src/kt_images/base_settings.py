@@ -1,6 +1,7 @@
 """The environment and the command line, read once into one frozen object."""
 
 import argparse
+import ipaddress
 import os
 import re
 import sys
@@ -95,6 +96,16 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return hosts
 
 
+def _networks(value: object) -> object:
+    # In the environment and on the command line: 10.0.0.0/8,fd00::/8
+    try:
+        return tuple(ipaddress.ip_network(part) for part in _names(value))  # type: ignore[attr-defined]  # as above
+    except (TypeError, ValueError):
+        raise PydanticCustomError(
+            "networks", "it must be networks separated by commas, as in 10.0.0.0/8,fd00::/8"
+        ) from None
+
+
 def _base_path(path: str) -> str:
     if not BASE_PATH.fullmatch(path):
         raise PydanticCustomError("base_path", "it must begin with a slash and not end with one, as in /pics")
@@ -129,6 +140,7 @@ Widths = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_widths)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Origins = Annotated[Names, AfterValidator(_origins)]
 Hosts = Annotated[Names, AfterValidator(_hosts)]
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 BasePath = Annotated[str, AfterValidator(_base_path)]
 Workers = Annotated[int, Field(ge=1, le=MOST_WORKERS), BeforeValidator(_workers)]
 
@@ -208,6 +220,11 @@ class Settings(BaseSettings):
         "",
         validate_default=True,
         description="Names by which it may be called; empty: any, on the loopback its own",
+    )
+    trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(_networks)] = Field(
+        "",
+        validate_default=True,
+        description="Networks of proxies whose X-Forwarded-For is believed, as 10.0.0.0/8",
     )
     base_path: BasePath = Field("", description="Path below which a proxy publishes the service, as /pics")
     access_log: AccessLog = Field(AccessLog.OFF, description="A line for each request: off, text or json")

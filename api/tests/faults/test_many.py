@@ -83,7 +83,7 @@ def call(victim, method, path, body, at_progress=None):
     """Send the call while its answer is read; `at_progress` is called with the number of each line of progress."""
     address = urlsplit(victim._url)
     kind = "x-ndjson" if path == "/images" and method == "POST" else "json"
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\nConnection: close\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\nConnection: close\r\n"
     head += f"Content-Type: application/{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     text, seen = b"", 0
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:

@@ -30,7 +30,7 @@ class Form:
             raise UnsupportedMediaTypeError("Send the form without Content-Encoding: uploads must not be compressed")
         if (request.content_length or 0) > settings.max_upload_size + ENVELOPE:
             raise TooLargeError(f"The file is too large: at most {settings.max_upload_size} bytes are stored")
-        self.client = client_of(request)
+        self.client = client_of(request, settings.trusted_proxies)
         self._body = Multipart(request, settings.body_timeout)
         self._digests = digests.sha256(request.headers)
         self.filename: str | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Annotated, Union
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r413, r416
 from pydantic import Field
 
@@ -116,10 +116,11 @@ class MediaView(View):
         }
         if client_has(self.request, content.sha256):
             return web.Response(status=304, headers=headers)
-        headers |= {"Content-Type": content.content_type, "Accept-Ranges": "bytes"}
-        if self.settings.accel_location and content.key:
-            # The proxy in front sends the bytes, and handles ranges.
+        headers["Content-Type"] = content.content_type
+        if self.settings.accel_location and content.key and hdrs.IF_MATCH not in self.request.headers:
+            # The proxy in front sends the bytes, and handles ranges. nginx takes any If-Match for one that fails.
             return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.key})
+        headers["Accept-Ranges"] = "bytes"
         delivery = Delivery(
             self.request, headers, content.size, wanted_part(self.request, content.sha256, content.size)
         )
