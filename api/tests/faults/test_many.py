@@ -81,7 +81,7 @@ class Answer:
 
 def call(victim, method, path, body, at_progress=None):
     """Send the call while its answer is read; `at_progress` is called with the number of each line of progress."""
-    address = urlsplit(victim._url)
+    address = urlsplit(victim.url)
     kind = "x-ndjson" if path == "/images" and method == "POST" else "json"
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\nConnection: close\r\n"
     head += f"Content-Type: application/{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
