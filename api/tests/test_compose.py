@@ -69,7 +69,7 @@ def test_the_ports_are_those_of_the_readme_and_on_the_loopback_unless_asked_othe
 
 def test_the_variables_are_those_of_the_page_for_operators():
     section = (API / "docs/operating.md").read_text().partition("## In containers")[2].partition("\n## ")[0]
-    documented = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", section, re.MULTILINE))
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| `?([^`|]*?)`? \|", section, re.MULTILINE))
     assert documented == dict(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE))
 
 
