@@ -5,7 +5,7 @@ python := $(venv)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check --editable
 sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test slow faults bench lint format docs openapi clean
+.PHONY: help run test slow faults bench lint format docs openapi constraints clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,13 @@ docs: $(venv)/dev ## Update the help texts in api/docs/client.md
 
 openapi: $(venv)/run ## Update openapi.json
 	@$(python) -m aiohttp_pydantic.oas -o openapi.json kt_images.wsgi:app
+
+constraints: $(venv)/bin/python ## Take the newest versions for the image of the container
+	@$(python) -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --report - './api[server,cli]' | $(python) -c "import json, sys; \
+		found = [one['metadata'] for one in json.load(sys.stdin)['install'] if one['metadata']['name'] != 'kt-images']; \
+		print('# The versions that the image of the container is built with. \`make constraints\` takes the newest.', \
+		*sorted(f\"{one['name']}=={one['version']}\" for one in found), sep='\n')" > api/constraints.new
+	@mv api/constraints.new api/constraints.txt
 
 # Options: make bench ONLY='list filters' IMAGES=10000 ROUNDS=9
 bench: $(venv)/bench ## Measure the service against its peers: api/benchmarks/README.md

@@ -20,9 +20,9 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(not NGINX, reason="there is no nginx here")
 
 PAGE = (ROOT / "api" / "docs" / "operating.md").read_text()
-LOCATION, OBJECTS = (
-    re.search(rf"```\n(location {path} .*?)```", PAGE, re.DOTALL)[1] for path in ("/pics/", "/_objects/")
-)
+LOCATION = re.search(r"```\n(location /pics/ .*?)```", PAGE, re.DOTALL)[1]
+SITE = (ROOT / "api" / "deploy" / "nginx" / "kt-images.conf").read_text()
+OBJECTS = re.search(r"location /_objects/ .*?\n    }", SITE, re.DOTALL)[0].replace("$kt_request_id", "$request_id")
 
 CONFIGURATION = """
 {user} daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
