@@ -4,8 +4,9 @@ The image has no curl; and http.client, unlike urllib, ignores the proxies of th
 """
 
 import sys
+from http import HTTPStatus
 from http.client import HTTPConnection
 
 connection = HTTPConnection("127.0.0.1", 8080)
 connection.request("GET", sys.argv[1])
-sys.exit(connection.getresponse().status != 200)
+sys.exit(connection.getresponse().status != HTTPStatus.OK)
