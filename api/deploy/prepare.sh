@@ -1,6 +1,7 @@
 # Before the services of the compose file: refuse what would be careless, and give each its folder. Docker makes the
 # folders of the host that are missing, and gives them to root.
 set -eu
+sleep 1 # podman takes a container that has ended before it looks for one that could not be started
 
 beyond_this_machine() {
     case "$1" in
