@@ -84,7 +84,7 @@ def _send(port: int, method: str, path: str, content_type: str, body: Path, expe
     """Return the seconds until the proof is there. Raises RuntimeError without it."""
     with closing(socket.create_connection((client.HOST, port))) as connection, body.open("rb") as source:
         started = time.perf_counter()
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nConnection: close\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nConnection: close\r\n"
         connection.sendall(f"{head}Content-Length: {body.stat().st_size}\r\n\r\n".encode())
         connection.sendfile(source)
         answer = b""

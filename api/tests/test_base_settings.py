@@ -53,6 +53,38 @@ def test_a_bad_value_stops_the_start_with_one_sentence_that_names_the_setting(fl
         ("thumbnail_widths", "160,0", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
         ("eager_widths", "160,161", "they must be among those of --thumbnail_widths"),
         ("eager_widths", "x", "it must be numbers from 1 to 16383 separated by commas, as in 160,320"),
+        *(
+            ("cors_origins", value, "it must be origins separated by commas, as in https://example.org:8443")
+            for value in (
+                "*",
+                "ftp://example.org",
+                "example.org",
+                "https://example.org/",
+                "https://a.example,b",
+                "https://a b",
+            )
+        ),
+        *(
+            ("allowed_hosts", value, "it must be names without ports, separated by commas, as in example.org")
+            for value in ("*", "example.org:80", "http://example.org", "a b", "a,b/c")
+        ),
+        *(
+            ("base_path", value, "it must begin with a slash and not end with one, as in /pics")
+            for value in (
+                "pics",
+                "/",
+                "/pics/",
+                "//pics",
+                "/a//b",
+                "/a/../b",
+                "/..",
+                "/.",
+                "/a?b",
+                "https://example.org/a",
+            )
+        ),
+        ("base_path", "/media", "it must not begin like one of the service's own paths"),
+        ("base_path", "/images/more", "it must not begin like one of the service's own paths"),
         ("postgres_dsn", "nonsense", "it is not a PostgreSQL connection string"),
     ],
 )
@@ -81,6 +113,22 @@ def test_thumbnails_made_at_the_upload_are_some_of_those_that_there_are(monkeypa
     monkeypatch.setenv("KT_IMAGES_EAGER_WIDTHS", "")
     assert read_settings([]).eager_widths == ()
     assert read_settings(["--eager_widths=160"]).eager_widths == (160,)
+
+
+def test_origins_are_kept_as_browsers_write_them():
+    settings = read_settings(
+        ["--cors_origins= HTTPS://Example.org:443, http://a.example:80,http://[::1]:8080 ,http://b:443"]
+    )
+    assert settings.cors_origins == ("https://example.org", "http://a.example", "http://[::1]:8080", "http://b:443")
+
+
+def test_paths_and_names_of_proxies_may_be_long_or_dotted():
+    assert read_settings(["--base_path=/a/.b/..c/~d-e_f"]).base_path == "/a/.b/..c/~d-e_f"
+    assert read_settings(["--allowed_hosts=Example.org, [::1],10.0.0.1"]).allowed_hosts == (
+        "example.org",
+        "[::1]",
+        "10.0.0.1",
+    )
 
 
 def test_an_unknown_flag_is_refused():

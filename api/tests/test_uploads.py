@@ -95,7 +95,7 @@ async def test_an_upload_without_an_answer_can_be_repeated(image, settings, monk
 
 async def test_one_client_leaves_places_for_the_others(serve):
     client = await serve(max_uploads=4, body_timeout=5)
-    head = b"POST /images/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 999\r\n\r\n"
+    head = b"POST /images/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 999\r\n\r\n"
 
     async def begin(address):
         """Begin an upload; return the status if it comes at once."""

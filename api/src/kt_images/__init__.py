@@ -13,6 +13,7 @@ uploads         a file's way from a request into the store and the database
 collector       removes the objects of orphans
 counting        brings the counts of tags up to date
 pairing         which store belongs to which database
+access          who may call: keys, and the gate in front of every call
 shielding       runs a step to completion even if the caller is cancelled
 database        PostgreSQL: driver, pools, statements that requests share, schema, a module for each table, lists
 files           the store and its keys, files on their way in, pictures and thumbnails

@@ -5,14 +5,18 @@ import asyncio
 from aiohttp import web
 
 from kt_images import lifecycle
+from kt_images.access.gate import Gate
 from kt_images.base_settings import Settings
-from kt_images.http import problems, protocol, safety
+from kt_images.http import addresses, expect, problems, protocol, safety
 from kt_images.http.expect import on_expect
 from kt_images.http.in_flight import IN_FLIGHT, InFlight
+from kt_images.http.sites import Sites
 from kt_images.views import app_keys, documentation, pages
 from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
+from kt_images.views.call import scope_of
 from kt_images.views.health import HealthView, ReadyView
 from kt_images.views.images import ImageCountView, ImagesView, ImageView
+from kt_images.views.keys import KeyRotationView, KeysView, KeyView
 from kt_images.views.media import MediaView
 from kt_images.views.sending import Room
 from kt_images.views.tag_rename import TagRenameView
@@ -20,7 +24,7 @@ from kt_images.views.tags import TagsView
 from kt_images.views.uploads import UploadView
 
 # Any text of a path, braces included; whether it is an id or a name is for the views to say.
-IMAGE_ID, FILENAME = "{image_id:[^/]+}", "{filename:[^/]+}"
+IMAGE_ID, FILENAME, KEY_ID = "{image_id:[^/]+}", "{filename:[^/]+}", "{id:[^/]+}"
 
 VIEWS = {
     "/images": ImagesView,
@@ -33,6 +37,9 @@ VIEWS = {
     "/tags/rename": TagRenameView,
     "/attachments": FoundAttachmentsView,
     f"/media/{IMAGE_ID}/{FILENAME}": MediaView,
+    "/keys": KeysView,
+    f"/keys/{KEY_ID}": KeyView,
+    f"/keys/{KEY_ID}/rotate": KeyRotationView,
     "/healthz": HealthView,
     "/readyz": ReadyView,
 }
@@ -56,8 +63,16 @@ ROOM_BYTES = 64 * 2**20
 
 def create_app(settings: Settings) -> web.Application:
     """Return the service. Nothing is opened before the application starts."""
-    in_flight = InFlight()
-    app = web.Application(middlewares=[in_flight.middleware, problems.middleware])
+    in_flight, sites, gate = InFlight(), Sites(settings), Gate(settings.access, scope_of)
+    # Each sees what those after it answer or raise.
+    middlewares = [
+        in_flight.middleware,
+        problems.middleware,
+        sites.middleware,
+        gate.middleware,
+        expect.middleware,
+    ]
+    app = web.Application(middlewares=middlewares)
     app[IN_FLIGHT] = in_flight
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
@@ -70,7 +85,8 @@ def create_app(settings: Settings) -> web.Application:
     for path, page in PAGES.items():
         app.router.add_get(path, page, expect_handler=on_expect)
     app.router.add_get("/oas/spec", documentation.describing(app), expect_handler=on_expect)
-    app.on_response_prepare.append(safety.on_response_prepare)
+    app.on_response_prepare.extend([safety.on_response_prepare, sites.on_response_prepare])
+    addresses.install(app, settings.base_path)
     app.cleanup_ctx.extend(lifecycle.CONTEXTS)
     protocol.install()
     documentation.install(app)

@@ -29,8 +29,11 @@ EAGER = "320"
 WIDEST = 16383  # that WebP can be
 MOST_WORKERS = 128
 
-BASE_PATH = re.compile("(/[A-Za-z0-9._~-]+)*")
+BASE_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)*")
+# The service's own paths, below which it could not tell its calls apart.
+OWN = {"images", "tags", "attachments", "media", "keys", "oas", "healthz", "readyz", "metrics"}
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
+HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 # pydantic's sentences speak of inputs and parsing.
 SENTENCES = {
@@ -82,12 +85,21 @@ def _names(value: object) -> object:
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     if not all(ORIGIN.fullmatch(origin) for origin in origins):
         raise PydanticCustomError("origins", "it must be origins separated by commas, as in https://example.org:8443")
-    return origins
+    # As browsers write them, without the port that goes without saying.
+    return tuple(one.removesuffix(":443" if one.startswith("https:") else ":80") for one in origins)
+
+
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(HOST_NAME.fullmatch(host) for host in hosts):
+        raise PydanticCustomError("hosts", "it must be names without ports, separated by commas, as in example.org")
+    return hosts
 
 
 def _base_path(path: str) -> str:
     if not BASE_PATH.fullmatch(path):
         raise PydanticCustomError("base_path", "it must begin with a slash and not end with one, as in /pics")
+    if path and path.split("/")[1] in OWN:
+        raise PydanticCustomError("base_path", "it must not begin like one of the service's own paths")
     return path
 
 
@@ -116,6 +128,7 @@ class AccessLog(StrEnum):
 Widths = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_widths)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Origins = Annotated[Names, AfterValidator(_origins)]
+Hosts = Annotated[Names, AfterValidator(_hosts)]
 BasePath = Annotated[str, AfterValidator(_base_path)]
 Workers = Annotated[int, Field(ge=1, le=MOST_WORKERS), BeforeValidator(_workers)]
 
@@ -191,7 +204,7 @@ class Settings(BaseSettings):
     cors_origins: Origins = Field(
         "", validate_default=True, description="Origins of other sites whose pages may call, as https://example.org"
     )
-    allowed_hosts: Names = Field(
+    allowed_hosts: Hosts = Field(
         "",
         validate_default=True,
         description="Names by which it may be called; empty: any, on the loopback its own",

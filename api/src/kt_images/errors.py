@@ -48,6 +48,65 @@ class ReplacedError(NotFoundError):
     sentence = "The attachment has other bytes by now; /images/{image_id}/attachments lists where to download them"
 
 
+class UnauthorizedError(KtImagesError):
+    """The call needs a key, and none came that is valid."""
+
+
+class MissingKeyError(UnauthorizedError):
+    """No key came."""
+
+    sentence = "This call needs a key, in the header Authorization: Bearer …; who runs the service makes keys"
+
+
+class UnknownKeyError(UnauthorizedError):
+    """There is no such key, or not any more."""
+
+    sentence = "The key is not valid: it is misspelt or was revoked"
+
+
+class ExpiredKeyError(UnauthorizedError):
+    """The key has ended."""
+
+    sentence = "The key has expired; who runs the service makes keys"
+
+
+class ForbiddenError(KtImagesError):
+    """The key may not do this."""
+
+    sentence = "The key lacks the scope that this call needs"
+
+
+class UndeclaredCallError(ForbiddenError):
+    """The call does not say what it needs; that is a fault of the service, and nobody gets in."""
+
+    sentence = "Nobody may make this call"
+
+
+class KeyNotFoundError(NotFoundError):
+    """There is no key with this id."""
+
+    sentence = "There is no key with this id; it may be revoked already"
+
+
+class TooManyKeysError(KtImagesError):
+    """There are as many keys as can be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most:,} keys already, and may not be more; revoke one first")
+
+
+class OtherSiteError(KtImagesError):
+    """A page of another site, in somebody's browser, wants to change something."""
+
+    sentence = "Pages of other sites may not change anything here; KT_IMAGES_CORS_ORIGINS lists those that may"
+
+
+class OtherHostError(KtImagesError):
+    """The request calls the service by a name that is not the service's."""
+
+    sentence = "The service is not called by this name, but by localhost and what KT_IMAGES_ALLOWED_HOSTS lists"
+
+
 class PreconditionFailedError(KtImagesError):
     """The stored file is not the version that the client's request is meant for."""
 

@@ -1,6 +1,7 @@
 """What the application opens at its start and closes at its end, each in one place.
 
-In this order: the processes that decode pictures, the store, the database with its pools, the collector, the counting.
+In this order: the processes that decode pictures, the store, the database with its pools, the collector, the
+counting, the keyring.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ from collections.abc import AsyncIterator, Coroutine
 from aiohttp import web
 
 from kt_images import collector, counting
+from kt_images.access import gate, usage
+from kt_images.access.keyring import Keyring
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, schema
 from kt_images.database.connection import UNHURRIED, Connection
@@ -87,7 +90,16 @@ async def _counting(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-CONTEXTS = (_decoders, _store, _database, _collector, _counting)
+async def _keyring(app: web.Application) -> AsyncIterator[None]:
+    pools = app[app_keys.DATABASE].primary
+    db, keyring = pools.statements, Keyring(pools.shared.find_key)
+    app[gate.KEYRING] = keyring
+    async with _meanwhile(usage.keep_noting(db, keyring)):
+        yield
+    await usage.note(db, keyring)
+
+
+CONTEXTS = (_decoders, _store, _database, _collector, _counting, _keyring)
 
 
 @contextlib.asynccontextmanager

@@ -26,7 +26,7 @@ async def stalled_upload(host, port, content):
     reader, writer = await asyncio.open_connection(host, port)
     head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
     writer.write(
-        b"POST /images/1/attachment/x HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"POST /images/1/attachment/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
         + f"Content-Length: {2 * MEGABYTE}\r\n\r\n".encode() + head + content
     )  # fmt: skip
     with contextlib.suppress(ConnectionError):
@@ -222,7 +222,7 @@ def watching(host, port):
 async def test_a_crowd_that_never_sends_a_whole_head_is_let_go_in_time_and_holds_up_nobody(service, thorough):
     process, url = service
     host, port = url.removeprefix("http://").split(":")
-    count, head = 10_000 if thorough else 500, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100
+    count, head = 10_000 if thorough else 500, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100
     lived = []
 
     async def linger(number):

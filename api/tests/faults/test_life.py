@@ -30,7 +30,7 @@ class HalfUpload:
         self._rest = body[len(body) // 2 :]
         self._socket = socket.create_connection((address.hostname, address.port), timeout=20)
         self._socket.sendall(
-            f"POST /images/{image}/attachment/a HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+            f"POST /images/{image}/attachment/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
             "Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode()
             + body[: len(body) // 2]
         )
@@ -91,9 +91,9 @@ async def test_clients_that_leave_at_random_moments_leave_nothing_behind(serve, 
     form = f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     new = b'Content-Type: application/json\r\nContent-Length: 16\r\n\r\n{"filename":"a"}'
     requests = [
-        b"GET /images HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /images/1 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /images HTTP/1.1\r\nHost: x\r\n" + new, b"POST /images/upload HTTP/1.1\r\nHost: x\r\n" + form,
-        b"POST /images/1/attachment/a HTTP/1.1\r\nHost: x\r\n" + form, b"GET /media/1/a?width=160 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /images HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /images/1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\n" + new, b"POST /images/upload HTTP/1.1\r\nHost: localhost\r\n" + form,
+        b"POST /images/1/attachment/a HTTP/1.1\r\nHost: localhost\r\n" + form, b"GET /media/1/a?width=160 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ]  # fmt: skip
 
     async def leave():

@@ -32,7 +32,7 @@ async def slowly(*pieces, pause=0.0):
 async def say(client, body, content_type=TYPE, headers=""):
     """Send raw bytes, then nothing more, and return the status and the seconds that it took to come."""
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    head = f"POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nConnection: close\r\n{headers}\r\n"
+    head = f"POST {UPLOAD} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nConnection: close\r\n{headers}\r\n"
     writer.write(head.encode() + body)
     started = time.monotonic()
     try:

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from kt_images.application import create_app
 from pictures import drawn
 
-CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
 JSON = CHUNKED % (b"/images", b"application/json")
 FORM = CHUNKED % (b"/images/upload", b"multipart/form-data; boundary=b")
 FILE = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
@@ -118,7 +118,9 @@ async def test_requests_in_one_piece_are_answered_in_their_order(client):
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     count = 2000
     bodies = [json.dumps({"filename": f"{number}"}).encode() for number in range(count)]
-    head = b"PATCH /images/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    head = (
+        b"PATCH /images/1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    )
     assert (await client.post("/images", json={"filename": "x"})).status == 201
     writer.write(b"".join(head % len(body) + body for body in bodies))
     for body in bodies:

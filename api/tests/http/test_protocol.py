@@ -41,7 +41,7 @@ async def test_who_dribbles_a_head_is_let_go_however_busy_he_is(hurried, client)
 
     async def dribble():
         with contextlib.suppress(ConnectionError):
-            for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 1000:
+            for byte in b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 1000:
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0.02)
 
@@ -59,7 +59,7 @@ async def test_a_second_head_has_its_own_time(hurried, client):
         await asyncio.sleep(0.05)
         writer.write(b"GET /healthz HTTP/1.1\r\n")
         await asyncio.sleep(0.1)
-        writer.write(b"Host: x\r\n\r\n")
+        writer.write(b"Host: localhost\r\n\r\n")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
         assert head.startswith(b"HTTP/1.1 200")
         await reader.readexactly(len(b'{"status":"ok"}'))
@@ -73,7 +73,7 @@ async def test_a_slow_body_is_none_of_its_business(hurried, client):
     body = json.dumps({"filename": "a"}).encode()
     reader, writer = await connect(client)
     writer.write(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         + f"Content-Length: {len(body)}\r\n\r\n".encode()
     )
     for byte in body:
@@ -115,7 +115,9 @@ async def test_a_connection_too_many_is_a_503_and_the_others_are_served(client, 
 )
 async def test_a_body_whose_framing_breaks_is_refused_at_once(client, caplog, url, content_type, start, rest):
     reader, writer = await connect(client)
-    head = f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        f"POST {url} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     writer.write(head.encode() + start)
     await asyncio.sleep(0.1)
     writer.write(rest)

@@ -286,7 +286,7 @@ async def test_a_compressed_upload_is_refused(image):
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing(image, settings, share):
     body = PART + JPEG.read_bytes() + b"\r\n--b--\r\n"
     _, writer = await asyncio.open_connection("127.0.0.1", image.port)
-    head = f"POST /images/1/attachment/a HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /images/1/attachment/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     writer.write(
         head.encode() + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + body[: int(len(body) * share)]
     )

@@ -188,7 +188,7 @@ async def test_a_client_that_leaves_stops_it(many, pool, headers, monkeypatch):
     _, writer = await asyncio.open_connection("127.0.0.1", many.port)
     accept = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(
-        f"PATCH /images?tag=a HTTP/1.1\r\nHost: x\r\n{accept}Content-Type: application/json\r\n"
+        f"PATCH /images?tag=a HTTP/1.1\r\nHost: localhost\r\n{accept}Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n".encode()
         + body
     )

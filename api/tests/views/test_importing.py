@@ -120,7 +120,7 @@ async def test_a_client_that_waits_for_an_answer_gets_it(client):
     """One line at a time, each sent when the one before is answered."""
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(
-        b"POST /images?return=images HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+        b"POST /images?return=images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
     )
     for number in (1, 2, 3):
@@ -142,7 +142,7 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_answer(cl
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=2**14)
     body = b'{"filename": "x", "tagz": 1}\n' * 30_000 + lines({"filename": "a"}) * 20_000
     writer.write(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n"
         + f"Content-Length: {len(body)}\r\n\r\n".encode()
     )
     async with asyncio.timeout(60):
@@ -176,7 +176,7 @@ async def test_a_line_without_an_end_takes_no_memory(client):
 async def test_a_client_that_leaves_has_stored_what_it_was_told(client, pool):
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\n"
     )
     for number in range(2500):
         writer.write(lines({"filename": str(number)}))
@@ -198,7 +198,7 @@ async def test_a_body_that_stalls_is_given_up(serve):
     client = await serve(body_timeout=1)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100\r\n\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100\r\n\r\n"
     )
     async with asyncio.timeout(5):
         answer = await reader.read(1000)

@@ -184,7 +184,7 @@ async def stalled_reader(client):
     connection.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, ("127.0.0.1", client.port))
-    await loop.sock_sendall(connection, b"GET /images HTTP/1.1\r\nHost: x\r\n\r\n")
+    await loop.sock_sendall(connection, b"GET /images HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (await loop.sock_recv(connection, 100)).startswith(b"HTTP/1.1 200")
     return connection
 
@@ -243,7 +243,7 @@ async def test_requests_cut_off_at_random_moments_leave_nothing_behind(serve, po
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() sends RST
             connection.setblocking(False)
             await loop.sock_connect(connection, ("127.0.0.1", client.port))
-            body = b"\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n"
+            body = b"\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n"
             await loop.sock_sendall(connection, rolls.choice(requests) + b" HTTP/1.1" + body + b'{"add_tags":["c"]}')
             await asyncio.sleep(rolls.random() * 0.05)
 

@@ -318,7 +318,7 @@ async def test_a_reader_that_does_not_read_is_left(serve):
     await client.post("/images", json={"filename": "example.jpg"})
     await upload(client, noise())
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
-    writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await asyncio.sleep(1.5)
     received = 0
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
@@ -342,11 +342,11 @@ async def test_a_large_file_goes_out_whole_also_to_a_slow_client_and_leaves_the_
     await client.post("/images/1/attachment/a", data=form)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=2**16)
     for _ in range(2):
-        writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         await asyncio.sleep(0.3)
         assert await reader.readexactly(len(picture)) == picture
-    writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
     descriptors = len(list(Path("/dev/fd").iterdir()))
     writer.transport.abort()
@@ -405,7 +405,7 @@ async def test_slow_readers_of_small_files_take_little_memory(serve):
         with_small_buffer.setblocking(False)
         await asyncio.get_running_loop().sock_connect(with_small_buffer, ("127.0.0.1", client.port))
         reader, writer = await asyncio.open_connection(sock=with_small_buffer, limit=1024)
-        writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await reader.readexactly(10)
         least = min(least, room.free)
         slow.append(writer)

@@ -39,7 +39,7 @@ APPLIED = "select name from applied_fixtures"
 ENCODING = "show server_encoding"
 
 # In the order in which they are dropped; a table that does not exist has no rows.
-TABLES = ("attachments", "images")
+TABLES = ("attachments", "images", "keys")
 EXISTS = "select to_regclass(%s) is not null as found"
 
 # How many rows each table holds.

@@ -2,9 +2,10 @@
 
 from functools import partial
 
-from kt_images.database import attachments, images
+from kt_images.database import attachments, images, keys
 from kt_images.database.batcher import Batcher
 from kt_images.database.images import Document
+from kt_images.database.keys import Known
 from kt_images.database.pool import Pool
 from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError
 from kt_images.models.attachments import Attachment
@@ -18,6 +19,7 @@ class Shared:
         self._reads = Batcher(partial(images.read, db))
         self._creations = Batcher(partial(images.create, db))
         self._attachments = Batcher(partial(attachments.read, db))
+        self._keys = Batcher(partial(keys.find, db))
 
     async def read_image(self, image_id: int) -> Document:
         """Return the image. Raises ImageNotFoundError."""
@@ -34,3 +36,7 @@ class Shared:
         if attachment := await self._attachments.ask((image_id, filename)):
             return attachment
         raise AttachmentNotFoundError
+
+    async def find_key(self, key_id: str) -> Known | None:
+        """Return what a secret of this key is compared with, or None if there is no such key."""
+        return await self._keys.ask(key_id)

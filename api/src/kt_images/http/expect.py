@@ -3,16 +3,23 @@
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.typedefs import Handler
 
 from kt_images.http.problems import answer
 
 
 async def on_expect(request: web.Request) -> web.StreamResponse | None:
-    """Let the client send its body, or refuse an expectation that isn't known. aiohttp asks before any middleware."""
-    if request.version < HttpVersion11:
+    """Refuse an expectation that isn't known. aiohttp asks before any middleware, too early to say more."""
+    if request.version < HttpVersion11 or request.headers[hdrs.EXPECT].lower() == "100-continue":
         return None
-    if request.headers[hdrs.EXPECT].lower() != "100-continue":
-        return answer(HTTPStatus.EXPECTATION_FAILED)
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # no byte of the answer is out yet
-    return None
+    return answer(HTTPStatus.EXPECTATION_FAILED)
+
+
+@web.middleware
+async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let the client send its body, now that no middleware refuses the request."""
+    is_asked = hdrs.EXPECT in request.headers and request.version >= HttpVersion11
+    if is_asked and request.match_info.http_exception is None:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # no byte of the answer is out yet
+    return await handler(request)

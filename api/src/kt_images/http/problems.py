@@ -16,6 +16,11 @@ logger = sparing_logger(__name__)
 STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.NotFoundError, HTTPStatus.NOT_FOUND),
     (errors.InvalidRequestError, HTTPStatus.BAD_REQUEST),
+    (errors.TooManyKeysError, HTTPStatus.CONFLICT),
+    (errors.UnauthorizedError, HTTPStatus.UNAUTHORIZED),
+    (errors.ForbiddenError, HTTPStatus.FORBIDDEN),
+    (errors.OtherSiteError, HTTPStatus.FORBIDDEN),
+    (errors.OtherHostError, HTTPStatus.FORBIDDEN),
     (errors.StalledError, HTTPStatus.REQUEST_TIMEOUT),
     (errors.DuplicateError, HTTPStatus.CONFLICT),
     (errors.TooManyAttachmentsError, HTTPStatus.CONFLICT),
@@ -115,6 +120,8 @@ def _answer_to_ours(error: errors.KtImagesError) -> web.Response:
     response = answer(status, str(error), getattr(error, "details", None))
     if isinstance(error, errors.UnsatisfiableRangeError):
         response.headers["Content-Range"] = f"bytes */{error.size}"
+    if isinstance(error, errors.UnauthorizedError):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.DuplicateError):
         response.headers["Location"] = f"/images/{error.image_id}"
     return response

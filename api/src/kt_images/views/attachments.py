@@ -13,6 +13,7 @@ from yarl import URL
 
 from kt_images.database import attachments
 from kt_images.fields import Filename, ImageId, Sha256
+from kt_images.http.addresses import prefix
 from kt_images.http.forms import Form
 from kt_images.http.sockets import break_when_stalled
 from kt_images.models.attachments import (
@@ -51,7 +52,7 @@ class AttachmentsView(View):
             if not first:
                 await self.shared.read_image(image_id)
             if len(first) < PAGE:
-                return json_answer(ImageAttachments([_seen(one) for one in first]))
+                return json_answer(ImageAttachments(self._seen(first)))
             return await self._stream(first, pages)
 
     async def _stream(self, first: list[Attachment], pages: AsyncIterator[list[Attachment]]) -> web.StreamResponse:
@@ -61,11 +62,18 @@ class AttachmentsView(View):
         await response.prepare(self.request)
         if self.request.method == HTTPMethod.HEAD:
             return response
-        await response.write(b"[" + _rendered(first))
+        await response.write(b"[" + self._rendered(first))
         async for page in pages:
-            await response.write(b"," + _rendered(page))
+            await response.write(b"," + self._rendered(page))
         await response.write_eof(b"]")
         return response
+
+    def _seen(self, page: list[Attachment]) -> list[ImageAttachment]:
+        before = prefix(self.request)
+        return [ImageAttachment(**_shown(one, before)) for one in page]
+
+    def _rendered(self, page: list[Attachment]) -> bytes:
+        return ",".join(one.model_dump_json() for one in self._seen(page)).encode()
 
     head = get
 
@@ -141,21 +149,14 @@ class FoundAttachmentsView(View):
             200: The attachments by image_id and filename; an empty list if there are none.
         """
         stored = await attachments.read_by_bytes(self.db, sha256)
-        return json_answer(FoundAttachments([FoundAttachment(**_shown(one)) for one in stored]))
+        before = prefix(self.request)
+        return json_answer(FoundAttachments([FoundAttachment(**_shown(one, before)) for one in stored]))
 
     head = get
 
 
-def _seen(attachment: Attachment) -> ImageAttachment:
-    return ImageAttachment(**_shown(attachment))
-
-
-def _rendered(page: list[Attachment]) -> bytes:
-    return ",".join(_seen(one).model_dump_json() for one in page).encode()
-
-
-def _shown(attachment: Attachment) -> dict[str, Any]:
-    url = f"{_media_url(attachment.image_id, attachment.filename)}?sha256={attachment.sha256}"
+def _shown(attachment: Attachment, before: str) -> dict[str, Any]:
+    url = f"{before}{_media_url(attachment.image_id, attachment.filename)}?sha256={attachment.sha256}"
     return attachment.model_dump() | {"url": url}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from aiohttp import web
 from pydantic import BaseModel
 
 from kt_images.models.scopes import Scope
@@ -57,3 +58,16 @@ def call(name: str, scope: Scope | None, **declared: Any) -> Callable[[Handler],
         return handler
 
     return declare
+
+
+def scope_of(request: web.Request) -> Scope | None:
+    """Return what the call that a request makes needs. Raises LookupError if there is one that does not say so."""
+    handler = request.match_info.handler
+    if isinstance(handler, type):
+        if request.method not in getattr(handler, "allowed_methods", ()):
+            return None  # the view refuses the method
+        handler = getattr(handler, request.method.lower())
+    if declared := getattr(handler, "call", None):
+        scope: Scope | None = declared.scope
+        return scope
+    raise LookupError(request.path)

@@ -19,10 +19,10 @@ from aiohttp_pydantic.oas import pydantic_schema_to_oas, view
 from aiohttp_pydantic.oas.struct import OpenApiSpec3
 from pydantic import BaseModel
 
-from kt_images.http import problems
+from kt_images.http import addresses, problems
 from kt_images.http.validation import refuse_unknown_parameters
 from kt_images.views.base import JSON, METHODS, View
-from kt_images.views.call import Call
+from kt_images.views.call import Call, call
 
 # HEAD is GET without a body.
 DOCUMENTED = tuple(method for method in METHODS if method != "head")
@@ -30,6 +30,7 @@ DOCUMENTED = tuple(method for method in METHODS if method != "head")
 # Answers that a view need not declare.
 ALWAYS = {
     "400": "The request cannot be understood or is not allowed; the sentence says why.",
+    "403": "The request is from a page of another site, or calls the service by a name that is not its own.",
     "500": "The service failed; its log says why.",
     "503": "The database or the store is unreachable or busy; try again after Retry-After seconds.",
     "504": "The database took longer than the statement timeout.",
@@ -39,13 +40,29 @@ WITH_JSON_BODY = {
     "413": "The body is too large.",
     "415": "The body is not sent as application/json.",
 }
+WITH_SCOPE = {
+    "401": "The call needs a key, and none came that is valid.",
+    "403": "The key lacks the scope, or a page of another site calls.",
+}
 DESCRIPTIONS = {"404": "There is no such image, attachment or URL.", "408": "The body arrived too slowly."}
+
+# Of the document, for proxies that publish it below different paths.
+MOST_TEXTS = 8
+
+KEY = "key"
+SECURITY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "kti_…",
+    "description": "A key, where the service asks for one; a call names the scope that the key needs.",
+}
 
 HEADERS = {
     "201": {"Location": "The URL of the new image."},
     "206": {"Content-Range": "Which bytes these are, and the size of the file."},
     "302": {"Location": "The URL of the bytes."},
     "304": {"ETag": "The version that the client has."},
+    "401": {"WWW-Authenticate": "Bearer."},
     "409": {"Location": "Of a duplicate: the URL of the image that has the same bytes."},
     "503": {"Retry-After": "Seconds to wait before the next try."},
 }
@@ -74,11 +91,11 @@ class Document(OpenApiSpec3):
         spec["info"] = {"title": package["Name"], "version": package["Version"], "description": package["Summary"]}
         spec["info"]["license"] = {"name": package["License-Expression"], "identifier": package["License-Expression"]}
         spec["servers"] = [{"url": "/"}]
-        spec["security"] = []  # no call needs a key
         # In a fixed order: the generator's changes from run to run.
         spec["paths"] = {path: self._item(path, item) for path, item in spec.get("paths", {}).items()}
-        if components := spec.get("components"):
-            components["schemas"] = dict(sorted(components["schemas"].items()))
+        components = spec.setdefault("components", {})
+        components["schemas"] = dict(sorted(components.get("schemas", {}).items()))
+        components["securitySchemes"] = {KEY: SECURITY_SCHEME}
         return spec
 
     def _item(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
@@ -97,11 +114,13 @@ def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str,
     if description.strip():
         operation["description"] = description.strip()
     operation |= {key: value for key, value in generated.items() if key not in {"tags", "responses"}}
-    errors = ALWAYS
+    # An open service asks for no key.
+    operation["security"] = [{KEY: [call.scope]}, {}] if call.scope else []
+    errors = always = ALWAYS | (WITH_SCOPE if call.scope else {})
     if call.form:
         operation["requestBody"] = {"content": _form(call.form)}
     elif body := operation.get("requestBody"):
-        errors = ALWAYS | WITH_JSON_BODY
+        errors = always | WITH_JSON_BODY
         body["content"][JSON]["examples"] = {name: {"value": value} for name, value in call.examples.items()}
         body["content"] |= call.bodies
     if call.parameters:
@@ -109,7 +128,7 @@ def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str,
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
     elif call.body:
-        errors = ALWAYS | WITH_JSON_BODY
+        errors = always | WITH_JSON_BODY
         operation["requestBody"] = {"content": {JSON: {"schema": call.body.model_json_schema()}}, "required": False}
     operation["responses"] = _responses(generated["responses"], errors, call)
     return operation
@@ -185,10 +204,15 @@ def _declarations(app: web.Application) -> dict[tuple[str, str], Declaration]:
 
 def describing(app: web.Application) -> Handler:
     """Return the handler of /oas/spec; the document is made once, when it is first asked for."""
-    text = functools.cache(lambda: json.dumps(view.generate_oas([app])))
+    document = functools.cache(lambda: view.generate_oas([app]))
 
+    @functools.lru_cache(MOST_TEXTS)
+    def text(prefix: str) -> str:
+        return json.dumps(document() | {"servers": [{"url": prefix or "/"}]})
+
+    @call("spec", scope=None)
     async def spec(request: web.Request) -> web.Response:
         refuse_unknown_parameters(request.rel_url.query, ())
-        return web.Response(text=text(), content_type=JSON)
+        return web.Response(text=text(addresses.prefix(request)), content_type=JSON)
 
     return spec

@@ -5,6 +5,7 @@ from http import HTTPMethod
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r201, r204, r404, r409
 
+from kt_images.access.gate import require
 from kt_images.database import bulk, images
 from kt_images.database.selection import ImageQuery
 from kt_images.fields import ImageId
@@ -114,6 +115,8 @@ class ImagesView(View):
 
     async def _change(self, wanted: ManyParameters, these: TheseImages, change: bulk.Change) -> web.StreamResponse:
         selection = wanted.of(these.image_ids)
+        if wanted.all:
+            require(self.request, Scope.ADMIN)
         return await many.run(self, selection, change, dry_run=wanted.dry_run is not None, expected=wanted.expected)
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r413, r416
 from pydantic import Field
 
+from kt_images.base_settings import Access
 from kt_images.errors import DamagedStoreError, ReplacedError
 from kt_images.fields import ImageId, Omittable, Sha256
 from kt_images.files import thumbnails
@@ -42,6 +43,8 @@ Version = Annotated[
 ]
 
 UNCHANGING = "public, max-age=31536000, immutable"
+# Where reading needs a key, no cache keeps it for others.
+UNCHANGING_PRIVATE = "private, max-age=31536000, immutable"
 # Another file may take this one's place: a cache has to ask each time, and usually gets a 304.
 CHANGING = "no-cache"
 
@@ -109,7 +112,7 @@ class MediaView(View):
         headers = {
             "ETag": f'"{content.sha256}"',
             "Repr-Digest": digests.header(content.sha256),
-            "Cache-Control": UNCHANGING if version else CHANGING,
+            "Cache-Control": self._lifetime() if version else CHANGING,
         }
         if client_has(self.request, content.sha256):
             return web.Response(status=304, headers=headers)
@@ -125,6 +128,9 @@ class MediaView(View):
             return await delivery.send_bytes(at_hand, self.room)
         async with self.store.content(content.key, content.size, delivery.part) as opened:
             return await delivery.send_content(opened)
+
+    def _lifetime(self) -> str:
+        return UNCHANGING_PRIVATE if self.settings.access is Access.KEYS else UNCHANGING
 
     async def _content(self, attachment: Attachment, widest: int | None) -> Representation:
         if widest is None or attachment.width <= widest:

@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from kt_images.http.validation import refuse_unknown_parameters
+from kt_images.views.call import call
 
 # Everything comes from the service itself. The page styles its elements one by one, and shows downloads as blobs.
 POLICY = (
@@ -15,6 +16,7 @@ POLICY = (
 )
 
 
+@call("home", scope=None)
 async def home(request: web.Request) -> web.Response:
     """Lead to the documentation."""
     refuse_unknown_parameters(request.rel_url.query, ())
@@ -24,6 +26,7 @@ async def home(request: web.Request) -> web.Response:
 def file(name: str, content_type: str) -> Handler:
     """Return a handler that answers with a file of this package's folder `oas`."""
 
+    @call(name, scope=None)
     async def answer(request: web.Request) -> web.Response:
         refuse_unknown_parameters(request.rel_url.query, ())
         headers = {"Content-Type": f"{content_type}; charset=utf-8", "Content-Security-Policy": POLICY}

@@ -1,1 +1,1 @@
-SwaggerUIBundle({ url: "/oas/spec", dom_id: "#api", deepLinking: true, validatorUrl: null });
+SwaggerUIBundle({ url: "oas/spec", dom_id: "#api", deepLinking: true, validatorUrl: null });

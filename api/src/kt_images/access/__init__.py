@@ -1,0 +1,4 @@
+"""Who may call: keys, what each lets its holder do, and the gate in front of every call.
+
+gate (the middleware) --> keyring (the keys that are known by now) --> secrets (how a key is written)
+"""

@@ -1,0 +1,82 @@
+"""The keyring: what the service knows of the keys that are being used."""
+
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kt_images.access import secrets
+from kt_images.database.keys import Known
+from kt_images.errors import ExpiredKeyError, UnknownKeyError
+from kt_images.models.scopes import Scope
+
+# That a key is known for: one that was revoked by another process works for as long.
+SECONDS = 5.0
+# Before a key is looked at again because its secret is another than before: it may have been rotated elsewhere.
+AGAIN_SECONDS = 1.0
+MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who calls: the key's id, what it may do, and when it ends."""
+
+    key_id: str
+    scopes: frozenset[Scope]
+    expires_at: datetime | None
+
+
+class Keyring:
+    """Knows keys by their ids, those that do not exist too, so that guessing asks the database for little."""
+
+    def __init__(self, find: Callable[[str], Awaitable[Known | None]]) -> None:
+        """`find` asks the database for a key."""
+        self._find = find
+        self._known: OrderedDict[str, tuple[Known | None, float]] = OrderedDict()
+        self._used: set[str] = set()
+
+    async def holder(self, secret: secrets.Secret) -> Holder:
+        """Return whose secret it is. Raises UnknownKeyError, ExpiredKeyError, and what asking the database does."""
+        known, since = await self._look(secret.key_id, SECONDS)
+        if not _matches(known, since, secret):
+            known, since = await self._look(secret.key_id, AGAIN_SECONDS)
+        if known is None or not _matches(known, since, secret):
+            raise UnknownKeyError
+        if known.seconds is not None and since + known.seconds <= time.monotonic():
+            raise ExpiredKeyError
+        self._used.add(known.key_id)
+        scopes = frozenset(Scope(scope) for scope in known.scopes)
+        return Holder(known.key_id, scopes, known.expires_at)
+
+    def forget(self, key_id: str) -> None:
+        """Look the key up at its next use: it was changed."""
+        self._known.pop(key_id, None)
+
+    def take_used(self) -> set[str]:
+        """Return the ids of the keys that were used since the last time."""
+        used, self._used = self._used, set()
+        return used
+
+    async def _look(self, key_id: str, seconds: float) -> tuple[Known | None, float]:
+        """Return what was known of the key at most so many seconds ago, and when."""
+        found = self._known.get(key_id)
+        if found and time.monotonic() - found[1] < seconds:
+            return found
+        asked = time.monotonic()
+        found = (await self._find(key_id), asked)
+        self._known[key_id] = found
+        self._known.move_to_end(key_id)
+        if len(self._known) > MOST:
+            self._known.popitem(last=False)
+        return found
+
+
+def _matches(known: Known | None, since: float, secret: secrets.Secret) -> bool:
+    if known is None:
+        return False
+    digest = secret.digest
+    is_current = hmac.compare_digest(known.digest, digest)
+    is_old = hmac.compare_digest(known.old_digest or "", digest)
+    return is_current or (is_old and since + (known.old_seconds or 0) > time.monotonic())
