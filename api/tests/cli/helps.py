@@ -12,6 +12,7 @@ COMMANDS = [
     "add",
     "import",
     "list",
+    "count",
     "export",
     "tags",
     "show",

@@ -1,7 +1,13 @@
 """`kt-images import`."""
 
+import contextlib
 import json
+import os
+import re
+import shlex
 import signal
+import subprocess
+import threading
 import time
 
 import pytest
@@ -95,6 +101,79 @@ def test_it_goes_on_after_the_service_was_away(cli, service, tmp_path):
     found = [name for name, _ in rows(service)]
     assert sorted(set(found), key=int) == names
     assert len(found) - len(names) <= 5000  # stored, but not told before the end
+
+
+def test_an_unreachable_service_is_3_at_once(lonely_cli, tmp_path):
+    (tmp_path / "a.ndjson").write_text('{"filename": "a"}')
+    before = time.monotonic()
+    result = lonely_cli("import", "a.ndjson")
+    assert (result.status, len(result.err.splitlines())) == (3, 1)
+    assert "cannot be reached" in result.err
+    assert time.monotonic() - before < 10
+
+
+LINES = "".join(json.dumps({"filename": str(number), "tags": ["a"] * 60}) + "\n" for number in range(60_000))
+
+
+def gone_on(cli, service, sentence, **given):
+    """Follow the advice, and return the names that are stored then."""
+    command = re.search(r"to go on: kt-images (import .*?)(, with the same lines)?$", sentence.strip())[1]
+    assert cli(*shlex.split(command), **given).status == 0, command
+    return [name for name, _ in rows(service)]
+
+
+def is_complete(names):
+    # A batch may be stored, but not told before the end.
+    return {int(name) for name in names} == set(range(60_000)) and len(names) <= 61_000
+
+
+def test_one_that_cannot_be_read_again_says_how_to_go_on(cli, service):
+    with cli.start("import", "-", stdin=subprocess.PIPE) as process:
+        feeding = threading.Thread(target=feed, args=(process.stdin,))
+        feeding.start()
+        wait_until(lambda: service.json("/images/count")["totalImages"] > 5000)
+        service.end()
+        err = process.stderr.read().decode()
+        assert process.wait(60) == 1
+        feeding.join()
+    assert re.fullmatch(
+        r"The import broke off; [\d,]+ lines are done with; to go on: kt-images import --skip \d+ -, with the same lines\n",
+        err,
+    )
+    service.start()
+    assert is_complete(gone_on(cli, service, err, stdin=LINES))
+
+
+def feed(pipe):
+    with contextlib.suppress(BrokenPipeError):
+        pipe.write(LINES.encode())
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()
+
+
+def test_one_that_is_interrupted_says_how_to_go_on(cli, service, tmp_path):
+    (tmp_path / "my images.txt").write_text(LINES)
+    with cli.start("import", "my images.txt") as process:
+        wait_until(lambda: service.json("/images/count")["totalImages"] > 5000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(rb"[\d,]+ lines are done with; to go on: kt-images import --skip \d+ 'my images.txt'\n", err)
+    assert sorted(gone_on(cli, service, err.decode()), key=int) == list(map(str, range(60_000)))
+
+
+def test_a_pipe_with_a_name_is_not_read_twice(cli, service, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with cli.start("import", "pipe") as process:
+        feeding = threading.Thread(target=lambda: feed((tmp_path / "pipe").open("wb")))
+        feeding.start()
+        wait_until(lambda: service.json("/images/count")["totalImages"] > 5000)
+        service.end()
+        err = process.stderr.read().decode()
+        assert process.wait(60) == 1
+        feeding.join()
+    assert "to go on: kt-images import --skip " in err
+    assert err.endswith(" pipe, with the same lines\n")
 
 
 @pytest.mark.parametrize("name", ["all.ndjson", "all.csv"])

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from cli import helps
 from cli.conftest import Terminal
 from cli.helps import ROOT
+from cli.stand_in import StandIn
 
 PROJECT = tomllib.loads((ROOT / "api" / "pyproject.toml").read_text())["project"]
 EXTRAS = ("server", "cli")
@@ -79,6 +81,61 @@ def test_completion_completes_in_bash(lonely_cli):
     environment = lonely_cli.variables | {"PATH": f"{program}:{lonely_cli.variables['PATH']}"}
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["list"]
+
+
+@pytest.fixture
+def completed(cli):
+    """Complete the last of these words, as bash does after its script was evaluated."""
+
+    def complete(*words):
+        script = """
+            eval "$(kt-images completion bash)"
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            _kt_images_completion kt-images
+            printf '%s\\n' "${COMPREPLY[@]}"
+        """
+        environment = cli.variables | {"PATH": f"{Path(sys.executable).parent}:{cli.variables['PATH']}"}
+        command = ["bash", "-c", script, "bash", "kt-images", *map(shlex.quote, words)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=cli.home)
+        assert done.stderr == ""
+        return done.stdout.splitlines() if done.stdout.strip() else []
+
+    return complete
+
+
+def test_completion_completes_tags(cli, service, completed, tmp_path):
+    (tmp_path / "a file").touch()
+    service.create(
+        "a.jpg", "beach", "new york", "newer", "new$(touch pwned)", "new`touch pwned`", "new'", "new:er", "b*"
+    )
+    service.create("b.jpg", "newer")
+    assert completed("list", "--tag", "bea") == ["beach"]
+    assert completed("list", "--none", "new") == ["newer", "new\\ york"]  # the most common first
+    assert completed("tag", "1", "+bea") == ["+beach"]
+    assert completed("tag", "1", "bea") == []
+    assert completed("rename-tag", "bea") == ["beach"]
+    assert completed("tags", "ne")[0] == "newer"
+    assert completed("list", "--tag", "nothing") == []
+    address = cli.server
+    cli.server = "http://127.0.0.1:1"
+    assert completed("list", "--tag", "bea") == []
+    assert completed("list", "--server", address, "--tag", "bea") == ["beach"]
+    assert completed("--server", address, "list", "--tag", "bea") == ["beach"]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_completion_does_not_wait_for_a_slow_service(cli, completed):
+    with Silent() as slow:
+        cli.server = slow.url
+        assert completed("list", "--tag", "bea") == []  # and not after minutes
+
+
+class Silent(StandIn):
+    """Reads a request and never answers."""
+
+    def finish_request(self, request, _address):
+        request.recv(65536)
+        request.recv(65536)
 
 
 def test_completion_completes_shells(lonely_cli):

@@ -35,6 +35,44 @@ async def test_many_images_are_changed_and_deleted(client):
     assert await client.count() == 1
 
 
+async def test_a_dry_run_changes_nothing_and_shows_some(client):
+    for tags in (["a"], ["a", "b"], ["c"]):
+        await client.create("a.jpg", tags)
+    for call in (
+        client.change_many(tag="a", add_tags=["x"], dry_run=True),
+        client.delete_many(tag="a", dry_run=True, expected=2),
+        client.rename_tag("a", "x", dry_run=True),
+    ):
+        outcome = await call
+        assert (outcome.total_images, outcome.changed) == (2, 0)
+        assert [image.image_id for image in outcome.sample] == [1, 2]
+    assert [image.tags async for image in client.images()] == [["a"], ["a", "b"], ["c"]]
+
+
+async def test_images_are_chosen_by_their_ids_or_all(client):
+    for tags in (["a"], ["a", "b"], ["c"]):
+        await client.create("a.jpg", tags)
+    assert (await client.change_many(image_ids=range(1, 3), add_tags=["x"], expected=2)).changed == 2
+    assert (await client.change_many(all=True, add_tags=["y"])).changed == 3
+    assert [image.tags async for image in client.images()] == [["a", "x", "y"], ["a", "b", "x", "y"], ["c", "y"]]
+    assert (await client.delete_many(image_ids=iter([3]))).changed == 1
+    for which in ({"image_ids": [1], "tag": "a"}, {"all": False}, {}, {"image_ids": []}):
+        with pytest.raises(RefusedError):
+            await client.delete_many(**which)
+    with pytest.raises(RefusedError):
+        await client.rename_tag("y", "z", expected=1)
+    with pytest.raises(TypeError, match="no filter 'tags'"):
+        await client.delete_many(tags="y")
+    with pytest.raises(TypeError, match="no filter 'all'"):
+        await client.count(all=True)
+    assert (await client.delete_many(all=True)).changed == 2
+
+
+async def test_a_change_without_a_change_is_refused(client):
+    with pytest.raises(RefusedError, match="Give tags to add"):
+        await client.change_many(tag="a")
+
+
 @pytest.mark.parametrize("lines", [[], [PROGRESS]])
 async def test_a_change_without_its_outcome_is_not_finished(client_of, lines):
     client = await client_of(answering(*lines))

@@ -9,8 +9,11 @@ commands       their options and help
 options        the options that several commands have
 numbers        the numbers among them
 adding, getting, changing, listing, showing, importing, exporting, tagging    the work of the commands
-matching       the work of `tag` and `rm` on all images that match filters
+matching       the work of `rename-tag`, and of `tag` and `rm` on all images that match filters
 choosing, ids  which images a command is for
+filtering      the options that choose them by filters
+completing     tags that the shell completes
+lines          the lines that are imported
 sources        which local files are added, with which tags
 lookup         which of them the service holds already
 tags           tags as the service compares them

@@ -78,6 +78,7 @@ def _command(name: str, function: Callable[..., Any], **settings: Any) -> None:
 _command("add", changing.add)
 _command("import", changing.import_)
 _command("list", reading.list_, allow_extra_args=True)
+_command("count", reading.count)
 _command("export", reading.export)
 _command("tags", reading.tags)
 _command("show", reading.show)

@@ -15,10 +15,10 @@ from kt_images.client import Client, Filters
 def only_filters(command: str, words: Sequence[str], filters: Filters) -> bool:
     """Return whether images are chosen by filters, and not named. Raises MisusedError for both or neither."""
     if words and filters:
-        raise MisusedError("Name images by their ids or choose them by --tag, --all, --any and --none, not both")
+        raise MisusedError("Name images by their ids or choose them by --tag and other filters, not both")
     if not words and not filters:
         raise MisusedError(
-            "Which images? Name them by their ids or choose them by --tag, --all, --any and --none; "
+            "Which images? Name them by their ids or choose them by --tag and other filters; "
             f"for all images: kt-images list --ids | kt-images {command} -"
         )
     return not words

@@ -1,26 +1,25 @@
-"""`import`: lines of JSON, or a table, become images."""
+"""`import`: lines become images."""
 
 import asyncio
-import csv
-import json
+import shlex
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
-from kt_images.cli import output, tags
-from kt_images.cli.errors import CliError, MisusedError, Status
+from kt_images.cli import output
+from kt_images.cli.errors import CliError, Status
+from kt_images.cli.lines import opened
 from kt_images.cli.names import shown
 from kt_images.cli.work import run
 from kt_images.client import Client, Imported, IncompleteImportError, Refused, UnreachableError
+from kt_images.client.errors import NeverReachedError
 
 PIECE = 500  # lines that are sent together
 PAUSE = 1.0  # seconds between two attempts
-COLUMNS = ("image_id", "filename", "tags")  # of a table, as `list --csv` writes them
-STDIN = Path("-")
+LAST_SECONDS = 10.0  # after Ctrl-C, for the service to say how far it is; a second Ctrl-C does not wait
 
 
 @dataclass
@@ -39,64 +38,98 @@ def import_(server: str, options: Options) -> Status:
 
 
 async def _import(server: str, options: Options) -> Status:
-    total = Imported(options.skip, 0, 0)
+    done = _Done(options)
+    work = asyncio.ensure_future(_persist(server, options, done))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:  # by Ctrl-C
+        done.is_stopped = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(work, return_exceptions=True), LAST_SECONDS)
+        done.clear()
+        output.say(done.how_to_go_on)
+        raise
+    except CliError:
+        done.clear()
+        raise
+    done.clear()
+    output.say(f"{output.counted(done.stored, 'image')} stored, {output.counted(done.failed, 'line')} refused")
+    return Status.FAILED if done.failed else Status.DONE
+
+
+class _Done:
+    """What is done by now, over all attempts, and how to go on from there."""
+
+    def __init__(self, options: Options) -> None:
+        self.lines, self.stored, self.failed = options.skip, 0, 0
+        self.is_stopped = False
+        self._before = (self.lines, 0, 0)
+        self._options = options
+
+    def begin(self) -> None:
+        """Begin an attempt, which counts from where the last one ended."""
+        self._before = (self.lines, self.stored, self.failed)
+
+    def progress(self, now: Imported) -> None:
+        """Add what the attempt has done by now."""
+        lines, stored, failed = self._before
+        self.lines, self.stored, self.failed = lines + now.lines, stored + now.stored, failed + now.failed
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{output.counted(self.lines, 'line')}, {self.stored:,} stored")
+
+    def refused(self, line: Refused) -> None:
+        """Name a line that the service refuses."""
+        self.clear()
+        output.say(f"Line {self._before[0] + line.line:,}: {shown(line.error)}")
+
+    def clear(self) -> None:
+        """Erase the progress, if standard error is a terminal."""
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that leaves out what is done."""
+        table = "--csv " if self._options.is_table else ""
+        name = shlex.quote(str(self._options.source))
+        command = f"kt-images import {table}--skip {self.lines} {name}"
+        same = "" if self._options.source.is_file() else ", with the same lines"
+        return f"{output.counted(self.lines, 'line')} are done with; to go on: {command}{same}"
+
+
+async def _persist(server: str, options: Options, done: _Done) -> None:
+    async with Client(server) as client:
+        await _attempts(client, options, done)
+
+
+async def _attempts(client: Client, options: Options, done: _Done) -> None:
+    """Import the lines, and go on after each break if they can be read again, until the patience ends."""
     loop = asyncio.get_running_loop()
     until = loop.time() + options.patience
-    async with Client(server) as client:
-        while True:
-            before, told = total, Imported(0, 0, 0)
-
-            def progress(now: Imported, before: Imported = before) -> None:
-                nonlocal told
-                told = now
-                lines = before.lines + now.lines
-                if sys.stderr.isatty():
-                    sys.stderr.write(f"\r{output.counted(lines, 'line')}, {before.stored + now.stored:,} stored")
-
-            def refused(line: Refused, before: Imported = before) -> None:
-                output.say(f"Line {before.lines + line.line:,}: {shown(line.error)}")
-
-            try:
-                with _opened(options.source) as file:
-                    lines = islice(_rows(file) if options.is_table else map(_without_id, file), before.lines, None)
-                    end = await client.import_images(_pieces(lines), progress, refused)
-            except (IncompleteImportError, UnreachableError) as error:
-                total = _sum(before, told)
-                if told.lines:
-                    until = loop.time() + options.patience
-                if options.source == STDIN or loop.time() > until:
-                    raise CliError(f"{error}. To go on: kt-images import --skip {total.lines} …") from error
-                await asyncio.sleep(PAUSE)
-            else:
-                break
-    total = _sum(before, end)
-    if sys.stderr.isatty():
-        sys.stderr.write("\r")
-    output.say(f"{output.counted(total.stored, 'image')} stored, {output.counted(total.failed, 'line')} refused")
-    return Status.FAILED if total.failed else Status.DONE
+    while True:
+        done.begin()
+        begun_at = done.lines
+        try:
+            with opened(options.source, is_table=options.is_table) as lines:
+                rest = _pieces(islice(lines, begun_at, None), done)
+                done.progress(await client.import_images(rest, done.progress, done.refused))
+                return
+        except NeverReachedError:
+            raise
+        except (IncompleteImportError, UnreachableError) as error:
+            if done.lines > begun_at:
+                until = loop.time() + options.patience
+            if done.is_stopped or not options.source.is_file() or loop.time() > until:
+                status = Status.UNREACHABLE if isinstance(error, UnreachableError) else Status.FAILED
+                reason = "The import broke off" if isinstance(error, IncompleteImportError) else str(error)
+                raise CliError(f"{reason}; {done.how_to_go_on}", status) from error
+            await asyncio.sleep(PAUSE)
 
 
-def _sum(one: Imported, other: Imported) -> Imported:
-    return Imported(one.lines + other.lines, one.stored + other.stored, one.failed + other.failed)
-
-
-@contextmanager
-def _opened(source: Path) -> Iterator[BinaryIO]:
-    if source == STDIN:
-        yield sys.stdin.buffer
-        return
-    try:
-        file = source.open("rb")
-    except OSError as error:
-        raise MisusedError(f"{source} cannot be read: {error.strerror}") from None
-    with file:
-        yield file
-
-
-async def _pieces(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the lines, many at a time. Raises what `lines` raises, after the lines before it."""
+async def _pieces(lines: Iterator[bytes], done: _Done) -> AsyncIterator[bytes]:
+    """Yield the lines, many at a time, until it is stopped. Raises what `lines` raises, after the lines before it."""
     failure = None
-    while failure is None:
+    while failure is None and not done.is_stopped:
         piece, failure = await asyncio.to_thread(_piece, lines)
         yield piece
         if not piece:
@@ -115,47 +148,3 @@ def _piece(lines: Iterator[bytes]) -> tuple[bytes, CliError | None]:
     except OSError as error:
         return b"".join(found), CliError(f"The lines cannot be read: {error.strerror}")
     return b"".join(found), None
-
-
-def _rows(file: BinaryIO) -> Iterator[bytes]:
-    """Return the rows of a table (RFC 4180) as lines of JSON. Raises MisusedError for other columns than ours."""
-    rows = csv.reader(line.decode("utf-8-sig", "surrogateescape") for line in file)
-    try:
-        names = next(rows, [])
-    except csv.Error:
-        names = []
-    if "filename" not in names:
-        raise MisusedError("The table needs a first line with the names of its columns: filename, and tags if any")
-    if unknown := [name for name in names if name not in COLUMNS]:
-        raise MisusedError(f"There is no column {shown(unknown[0][:40])!r}; a table has {', '.join(COLUMNS)}")
-    return _json_lines(rows, names)
-
-
-def _json_lines(rows: Iterator[list[str]], names: list[str]) -> Iterator[bytes]:
-    """Yield a line for each row; an empty one for the header, too, so that the service counts as an editor does."""
-    yield b"\n"
-    try:
-        for row in rows:
-            yield _as_json(row, names) if row else b"\n"
-    except csv.Error as error:
-        raise CliError(f"The table is malformed: {error}") from error
-
-
-def _as_json(row: list[str], names: list[str]) -> bytes:
-    """Return a row as JSON. Cells beyond the header get a key that the service refuses."""
-    keys = [*names, *(f"column {number}" for number in range(len(names) + 1, len(row) + 1))]
-    image: dict[str, object] = dict(zip(keys, row, strict=False))
-    image.pop("image_id", None)
-    return json.dumps(image | {"tags": tags.parted(str(image.get("tags", "")))}).encode() + b"\n"
-
-
-def _without_id(line: bytes) -> bytes:
-    """Return the line without the id that `list --ndjson` writes: the service gives each image a new one."""
-    if b'"image_id"' in line:
-        try:
-            image = json.loads(line)
-            image.pop("image_id", None)
-            return json.dumps(image).encode() + b"\n"
-        except (ValueError, AttributeError, RecursionError):
-            pass  # the service says what is wrong with it
-    return line if line.endswith(b"\n") else line + b"\n"

@@ -86,6 +86,13 @@ def show_list(server: str, filters: Filters, form: Format) -> Status:
     return run(_show_list(server, filters, form))
 
 
+def count(server: str, filters: Filters, *, as_json: bool) -> Status:
+    """Write the number of images to standard output. Raises CliError."""
+    number = run(_count(server, filters))
+    output.write(output.as_json([{"totalImages": number}]) if as_json else f"{number}\n")
+    return Status.DONE
+
+
 async def _show_list(server: str, filters: Filters, form: Format) -> Status:
     joint, found = form.before, False
     async with Client(server) as client, aclosing(client.batches(**filters)) as batches:
@@ -98,6 +105,11 @@ async def _show_list(server: str, filters: Filters, form: Format) -> Status:
         output.flush()
         output.say("No image matches" if filters else "No images are stored yet; kt-images add stores some")
     return Status.DONE
+
+
+async def _count(server: str, filters: Filters) -> int:
+    async with Client(server) as client:
+        return await client.count(**filters)
 
 
 class _Returning:

@@ -1,14 +1,18 @@
-"""`tags` and `rename-tag`: the tags that there are, and other names for them."""
+"""`tags`: the tags that there are."""
 
+import asyncio
+import os
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
 from kt_images.cli import output
-from kt_images.cli.errors import Status
+from kt_images.cli.errors import CliError, Status
 from kt_images.cli.names import shown
 from kt_images.cli.work import run
 from kt_images.client import Client
+
+SECONDS = 0.2  # that somebody who types may wait
 
 
 @dataclass
@@ -26,9 +30,12 @@ def list_tags(server: str, wanted: Wanted, *, as_json: bool) -> Status:
     return run(_list_tags(server, wanted, as_json))
 
 
-def rename_tag(server: str, tag: str, to: str, merge: bool) -> Status:
-    """Rename the tag on all images. Raises CliError."""
-    return run(_rename_tag(server, tag, to, merge))
+def tags_at_once(server: str, prefix: str, most: int) -> list[str]:
+    """Return the most common tags that begin so; none if the service does not answer within SECONDS."""
+    try:
+        return run(_tags_at_once(server, prefix, most))
+    except CliError:
+        return []
 
 
 async def _list_tags(server: str, wanted: Wanted, as_json: bool) -> Status:
@@ -41,8 +48,10 @@ async def _list_tags(server: str, wanted: Wanted, as_json: bool) -> Status:
     return Status.DONE
 
 
-async def _rename_tag(server: str, tag: str, to: str, merge: bool) -> Status:
-    async with Client(server) as client:
-        outcome = await client.rename_tag(tag, to, merge=merge)
-    output.say(f"{output.counted(outcome.changed, 'image')} changed")
-    return Status.DONE
+async def _tags_at_once(server: str, prefix: str, most: int) -> list[str]:
+    try:
+        async with asyncio.timeout(SECONDS), Client(server, patience=0) as client:
+            found = client.tags(prefix=prefix or None, order="images", limit=most)
+            return [one.tag async for one in found]
+    except TimeoutError:
+        os._exit(Status.DONE)  # the shell must not wait for the thread that still looks for the host's address

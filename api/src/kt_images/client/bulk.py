@@ -8,7 +8,7 @@ from msgspec.json import Decoder
 
 from kt_images.client.connection import Connection
 from kt_images.client.errors import ConnectionBrokenError, IncompleteChangeError
-from kt_images.client.images import MALFORMED, ImageId
+from kt_images.client.images import MALFORMED, Image, ImageId
 from kt_images.client.listing import whole_lines
 
 Number = Annotated[int, Meta(ge=0)]
@@ -32,13 +32,23 @@ class Failure(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True, rename="camel"):
-    """How many images were looked at, changed, and left as they were because they would have too many tags."""
+    """How many images were looked at, changed, and left as they were because they would have too many tags.
+
+    After a dry run: how many would be looked at, and a sample of them.
+    """
 
     total_images: Number
     changed: Number
     failed: Number
     failures: list[Failure]
     """The first hundred."""
+    sample: list[Image] = []
+    """The first of the images, after a dry run."""
+
+
+class _Preview(Struct, rename="camel"):
+    total_images: Number
+    sample: list[Image]
 
 
 class _Progress(Struct, rename="camel"):
@@ -47,14 +57,25 @@ class _Progress(Struct, rename="camel"):
 
 
 _read_outcome, _read_progress = Decoder(Outcome).decode, Decoder(_Progress).decode
+_read_preview = Decoder(_Preview).decode
 
 
-async def change(connection: Connection, method: str, path: str, progress: Done, **options: Any) -> Outcome:
+def _outcome_of_none(body: bytes) -> Outcome:
+    preview = _read_preview(body)
+    return Outcome(preview.total_images, 0, 0, [], preview.sample)
+
+
+async def change(
+    connection: Connection, method: str, path: str, progress: Done, query: list[tuple[str, str]], body: Any
+) -> Outcome:
     """Send the change and follow its progress. Raises IncompleteChangeError when it breaks off.
 
     It is tried again while the service is unavailable, and not after a broken connection: by then it may be done, and
     `expected` would be wrong.
     """
+    options = {"params": query, "json": body}
+    if ("dry_run", "true") in query:
+        return await connection.call(method, path, _outcome_of_none, **options)
 
     async def attempt() -> Outcome:
         reading = _Reading(progress)

@@ -19,7 +19,7 @@ from kt_images.client.images import (
     read_image,
 )
 from kt_images.client.importing import Imported, Refused
-from kt_images.client.selection import Filters
+from kt_images.client.selection import Filters, Many
 from kt_images.client.uploads import OnDuplicate, Progress, Source, Uploaded, nothing, sent
 
 PATIENCE = 5.0
@@ -87,33 +87,45 @@ class Client:
         *,
         add_tags: Sequence[str] = (),
         remove_tags: Sequence[str] = (),
+        done: Done = nobody,
+        **which: Unpack[Many],
+    ) -> Outcome:
+        """Add and remove tags of all images that match the filters, of those in `image_ids`, or of `all`.
+
+        `done` gets how many are done, and of how many, as it goes. Raises RefusedError unless they are said in one of
+        these ways, and IncompleteChangeError when it breaks off; the same call again finishes it.
+        """
+        query, body = selection.parted(which)
+        changes = {"add_tags": _listed(add_tags), "remove_tags": _listed(remove_tags)}
+        body |= {name: tags for name, tags in changes.items() if tags}
+        return await bulk.change(self._connection, "PATCH", "images", done, query, body)
+
+    async def delete_many(self, *, done: Done = nobody, **which: Unpack[Many]) -> Outcome:
+        """Delete all images that match the filters, those in `image_ids`, or `all`. As `change_many()`."""
+        query, body = selection.parted(which)
+        return await bulk.change(self._connection, "DELETE", "images", done, query, body or None)
+
+    async def rename_tag(
+        self,
+        tag: str,
+        to: str,
+        *,
+        merge: bool = False,
+        dry_run: bool = False,
         expected: int | None = None,
         done: Done = nobody,
-        **filters: Unpack[Filters],
     ) -> Outcome:
-        """Add and remove tags of all images that match the filters; there must be one.
-
-        `expected` is how many images it should be: if it is another number, RefusedError is raised and nothing changes.
-        Raises IncompleteChangeError when it breaks off.
-        """
-        body = {"add_tags": _listed(add_tags), "remove_tags": _listed(remove_tags)}
-        given = {name: tags for name, tags in body.items() if tags}
-        return await bulk.change(self._connection, "PATCH", "images", done, json=given, params=_many(filters, expected))
-
-    async def delete_many(
-        self, *, expected: int | None = None, done: Done = nobody, **filters: Unpack[Filters]
-    ) -> Outcome:
-        """Delete all images that match the filters; there must be one. As `change_many()`."""
-        return await bulk.change(self._connection, "DELETE", "images", done, params=_many(filters, expected))
-
-    async def rename_tag(self, tag: str, to: str, *, merge: bool = False, done: Done = nobody) -> Outcome:
-        """Rename a tag on all images that have it, or `merge` it into one that exists.
+        """Rename a tag on all images that have it, or `merge` it into one that exists. As `change_many()`.
 
         Raises NotFoundError, RefusedError if `to` exists and is not to be merged with, and IncompleteChangeError when
         it breaks off; with `merge` it can be finished.
         """
+        guards: Many = {"dry_run": dry_run}
+        if expected is not None:
+            guards["expected"] = expected
+        query, _ = selection.parted(guards)
         body = {"tag": tag, "to": to, "merge": merge}
-        return await bulk.change(self._connection, "POST", "tags/rename", done, json=body)
+        return await bulk.change(self._connection, "POST", "tags/rename", done, query, body)
 
     async def import_images(
         self,
@@ -266,11 +278,6 @@ class Client:
         OSError, TargetExistsError, DigestMismatchError.
         """
         return await downloads.download(self._connection, attachment, Path(target), overwrite, progress)
-
-
-def _many(filters: Filters, expected: int | None) -> list[tuple[str, str]]:
-    query = selection.query(filters)
-    return [*query, ("expected", str(expected))] if expected is not None else query
 
 
 def _listed(tags: Sequence[str]) -> list[str]:

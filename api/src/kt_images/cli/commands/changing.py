@@ -1,11 +1,13 @@
 """The commands that change images: `add`, `import`, `tag`, `rename-tag`, `rename`, `rm`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kt_images.cli.completing import changes_like, tags_like
 from kt_images.cli.errors import MisusedError, Status
+from kt_images.cli.filtering import selecting
 from kt_images.cli.numbers import whole
 from kt_images.cli.options import (
     DryRun,
@@ -15,14 +17,12 @@ from kt_images.cli.options import (
     Quiet,
     Server,
     SomeIds,
-    WithAll,
-    WithAny,
-    WithNone,
-    WithTag,
     Yes,
     address,
-    filters,
 )
+
+if TYPE_CHECKING:  # --help must not wait for the HTTP client
+    from kt_images.client import Filters
 
 
 def add(
@@ -92,29 +92,37 @@ def import_(
 
 def rename_tag(
     context: typer.Context,
-    tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag that there is.")],
-    to: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag that there is.", autocompletion=tags_like)],
+    to: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.", autocompletion=tags_like)],
     merge: Annotated[bool, typer.Option("--merge", help="NEW may be a tag already: the two become one.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     server: Server = None,
 ) -> Status:
-    """Rename a tag on all images that have it."""
-    from kt_images.cli import tagging
+    """Rename a tag on all images that have it, after confirmation."""
+    from kt_images.cli import matching
 
-    return tagging.rename_tag(address(context, server), tag, to, merge)
+    return matching.rename(address(context, server), tag, to, merge=merge, dry_run=dry_run, yes=yes)
 
 
+@selecting
 def tag(
     context: typer.Context,
+    wanted: "Filters",
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID|+TAG|-TAG", help="Images, tags to add, and tags to remove."),
+        typer.Argument(
+            metavar="ID|+TAG|-TAG", help="Images, tags to add, and tags to remove.", autocompletion=changes_like
+        ),
     ] = None,
-    with_tag: WithTag = None,
-    tags_all: WithAll = None,
-    tags_any: WithAny = None,
-    tags_none: WithNone = None,
-    add: Annotated[list[str] | None, typer.Option("--add", metavar="T", help="The same as +T.")] = None,
-    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="T", help="The same as -T.")] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option("--add", metavar="T", help="The same as +T.", autocompletion=tags_like),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option("--remove", metavar="T", help="The same as -T.", autocompletion=tags_like),
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     jobs: Jobs = 4,
@@ -136,7 +144,6 @@ def tag(
     if not adding and not removing:
         raise MisusedError("Which tags? +TAG adds one, -TAG removes one")
     service = address(context, server)
-    wanted = filters(with_tag, tags_all, tags_any, tags_none)
     if only_filters("tag", named, wanted):
         return matching.tag(service, wanted, adding, removing, dry_run=dry_run, yes=yes)
     ids = image_ids(named)
@@ -160,13 +167,11 @@ def rename(
     return changing.rename(address(context, server), ids.image_id(image_id), name)
 
 
+@selecting
 def rm(
     context: typer.Context,
+    wanted: "Filters",
     ids: SomeIds = None,
-    tag: WithTag = None,
-    tags_all: WithAll = None,
-    tags_any: WithAny = None,
-    tags_none: WithNone = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     jobs: Jobs = 4,
@@ -180,7 +185,6 @@ def rm(
     from kt_images.cli.choosing import confirm, nothing_chosen, only_filters
     from kt_images.cli.ids import image_ids
 
-    wanted = filters(tag, tags_all, tags_any, tags_none)
     if only_filters("rm", ids or [], wanted):
         return matching.delete(address(context, server), wanted, dry_run=dry_run, yes=yes)
     found = image_ids(ids or [])

@@ -1,12 +1,14 @@
-"""The commands that read images: `list`, `tags`, `show`, `get`, `open`."""
+"""The commands that read images: `list`, `count`, `export`, `tags`, `show`, `get`, `open`."""
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kt_images.cli.completing import tags_like
 from kt_images.cli.errors import MisusedError, Status
+from kt_images.cli.filtering import selecting
 from kt_images.cli.layout import DEFAULT as DEFAULT_LAYOUT
 from kt_images.cli.layout import Layout
 from kt_images.cli.numbers import whole
@@ -19,24 +21,19 @@ from kt_images.cli.options import (
     Quiet,
     Server,
     SomeIds,
-    WithAll,
-    WithAny,
-    WithNone,
-    WithTag,
     address,
-    filters,
 )
+
+if TYPE_CHECKING:  # --help must not wait for the HTTP client
+    from kt_images.client import Filters
 
 STDOUT = Path("-")
 
 
+@selecting
 def list_(
     context: typer.Context,
-    tag: WithTag = None,
-    tags_all: WithAll = None,
-    tags_any: WithAny = None,
-    tags_none: WithNone = None,
-    untagged: Annotated[bool, typer.Option("--untagged", help="Only images without any tag.")] = False,
+    wanted: "Filters",
     newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
     limit: Limit = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
@@ -60,17 +57,31 @@ def list_(
     if len(formats) > 1:
         raise MisusedError("--json, --ndjson, --csv and --ids exclude each other: give one of them")
     usual = listing.table if output.is_terminal() else listing.plain
-    wanted = filters(tag, tags_all, tags_any, tags_none, limit)
-    if untagged:
-        wanted["untagged"] = True
     if newest:
         wanted["order"] = "newest"
+    if limit is not None:
+        wanted["limit"] = limit
     return listing.show_list(address(context, server), wanted, (formats or [usual])[0]())
+
+
+@selecting
+def count(
+    context: typer.Context,
+    wanted: "Filters",
+    json: Annotated[bool, typer.Option("--json", help="A JSON object.")] = False,
+    server: Server = None,
+) -> Status:
+    """Count images."""
+    from kt_images.cli import listing
+
+    return listing.count(address(context, server), wanted, as_json=json)
 
 
 def tags(
     context: typer.Context,
-    prefix: Annotated[str | None, typer.Argument(metavar="PREFIX", help="Only tags that begin so.")] = None,
+    prefix: Annotated[
+        str | None, typer.Argument(metavar="PREFIX", help="Only tags that begin so.", autocompletion=tags_like)
+    ] = None,
     contains: Annotated[
         str | None, typer.Option("--contains", metavar="TEXT", help="Only tags that contain this.")
     ] = None,
@@ -88,13 +99,11 @@ def tags(
     return tagging.list_tags(address(context, server), wanted, as_json=json)
 
 
+@selecting
 def export(
     context: typer.Context,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The file; if it ends in .csv, it is a table.")],
-    tag: WithTag = None,
-    tags_all: WithAll = None,
-    tags_any: WithAny = None,
-    tags_none: WithNone = None,
+    wanted: "Filters",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if there is one.")] = False,
     server: Server = None,
 ) -> Status:
@@ -104,7 +113,6 @@ def export(
     """
     from kt_images.cli import exporting
 
-    wanted = filters(tag, tags_all, tags_any, tags_none)
     is_table = target.suffix.lower() == ".csv"
     return exporting.export(address(context, server), wanted, target, as_table=is_table, overwrite=overwrite)
 
@@ -124,13 +132,11 @@ def show(
     return showing.show(address(context, server), found, json) if found else nothing_chosen(ids)
 
 
+@selecting
 def get(
     context: typer.Context,
+    wanted: "Filters",
     ids: SomeIds = None,
-    tag: WithTag = None,
-    tags_all: WithAll = None,
-    tags_any: WithAny = None,
-    tags_none: WithNone = None,
     folder: Annotated[
         Path,
         typer.Option(
@@ -159,7 +165,7 @@ def get(
         folder=folder, layout=Layout(layout), overwrite=overwrite, jobs=jobs, quiet=quiet, patience=retry
     )
     service = address(context, server)
-    found = chosen("get", service, ids or [], filters(tag, tags_all, tags_any, tags_none))
+    found = chosen("get", service, ids or [], wanted)
     if folder == STDOUT:
         return getting.write(service, found, retry)
     return getting.get(service, found, options) if found else nothing_chosen(ids or [])

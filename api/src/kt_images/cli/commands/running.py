@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from kt_images.cli import output
+from kt_images.cli import completing, output
 from kt_images.cli.errors import CliError, MisusedError, Status
 
 PROGRAM = "kt-images"
-COMPLETION_VARIABLE = "_KT_IMAGES_COMPLETE"
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
@@ -38,7 +37,7 @@ def completion(
         ),
     ],
 ) -> Status:
-    """Write a script that completes commands and options in a shell.
+    """Write a script that completes commands, options and tags in a shell.
 
     For bash: eval "$(kt-images completion bash)"
     """
@@ -46,5 +45,5 @@ def completion(
 
     if shell not in SHELLS:
         raise MisusedError(f"There is no completion for {shell[:40]!r}, only for {', '.join(SHELLS)}")
-    output.write(get_completion_script(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, shell=shell))
+    output.write(get_completion_script(prog_name=PROGRAM, complete_var=completing.VARIABLE, shell=shell))
     return Status.DONE
