@@ -105,9 +105,7 @@ def test_what_is_stored_outlives_the_containers_and_is_not_that_of_make_run(serv
 
 
 def test_files_that_are_mounted_are_there(services):
-    mounted = {
-        volume.split(":")[0] for one in services.values() for volume in one["volumes"]
-    }
+    mounted = {volume.split(":")[0] for one in services.values() for volume in one["volumes"]}
     assert all((ROOT / path).exists() for path in mounted if path.startswith("./api/"))
 
 
