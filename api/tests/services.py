@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Service:
     folder: Path
     port: int
     process: "subprocess.Popen[bytes] | None" = None
+    environment: dict[str, str] = field(default_factory=dict)  # settings beside those of all tests
 
     @property
     def url(self) -> str:
@@ -40,6 +41,7 @@ class Service:
             "KT_IMAGES_PORT": str(self.port),
             "KT_IMAGES_MAX_UPLOAD_SIZE": str(2**20),
         }
+        environment |= self.environment
         command = [sys.executable, "-m", "kt_images"]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
@@ -81,14 +83,20 @@ class Service:
             self.start()
         self.sql("truncate images restart identity cascade")
 
+    def key(self, *scopes: str) -> str:
+        """Make a key, as whoever has the shell does; return its secret."""
+        command = [sys.executable, "-m", "kt_images.manage.keys", "--postgres_dsn", self.dsn, "create", "a test"]
+        made = subprocess.run([*command, "--scopes", ",".join(scopes)], capture_output=True, text=True, check=True)
+        return made.stdout.strip()
+
     def sql(self, statement: str, *values: Any) -> None:
         with contextlib.closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
 
 
 @contextlib.contextmanager
-def running(server_dsn: str, folder: Path, name: str) -> Iterator[Service]:
-    """Run the service on a database and in a folder of that name."""
+def running(server_dsn: str, folder: Path, name: str, **environment: str) -> Iterator[Service]:
+    """Run the service on a database and in a folder of that name, with these settings."""
     with contextlib.closing(psycopg2.connect(server_dsn)) as connection:
         connection.autocommit = True
         connection.cursor().execute(f"create database {name}")
@@ -97,7 +105,7 @@ def running(server_dsn: str, folder: Path, name: str) -> Iterator[Service]:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     home = folder / name
     home.mkdir()
-    service = Service(dsn, home, free_port())
+    service = Service(dsn, home, free_port(), environment=environment)
     service.start()
     try:
         yield service
