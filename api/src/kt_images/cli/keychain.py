@@ -42,15 +42,18 @@ def keep(service: str, key: str) -> str:
 def kept(service: str) -> str | None:
     """Return the key that is kept for the service, None if there is none. Raises CliError."""
     entry = _read(_file(service))
-    if entry is None or entry.key is not None:
-        return entry and entry.key
+    if entry is None:
+        return None
+    if entry.key is not None:
+        return entry.key
     backend = _keyring()
     if backend is None:
         raise CliError(f"The key for {service} is in {KEYRING}, which cannot be opened; kt-images login keeps it anew")
     try:
-        return backend.get_password(PROGRAM, service)
+        key: str | None = backend.get_password(PROGRAM, service)
     except Exception as error:  # each backend has its own
         raise CliError(f"The key for {service} is in {KEYRING}, which does not give it; is it locked?") from error
+    return key
 
 
 def forget(service: str) -> bool:
