@@ -27,7 +27,7 @@ class Service:
     folder: Path
     port: int
     process: "subprocess.Popen[bytes] | None" = None
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)  # settings beside those of all tests
 
     @property
     def url(self) -> str:
@@ -40,8 +40,8 @@ class Service:
             "KT_IMAGES_HOST": "127.0.0.1",
             "KT_IMAGES_PORT": str(self.port),
             "KT_IMAGES_MAX_UPLOAD_SIZE": str(2**20),
-            **self.environment,
         }
+        environment |= self.environment
         command = [sys.executable, "-m", "kt_images"]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
@@ -83,6 +83,12 @@ class Service:
             self.start()
         self.sql("truncate images restart identity cascade")
 
+    def key(self, *scopes: str) -> str:
+        """Make a key, as whoever has the shell does; return its secret."""
+        command = [sys.executable, "-m", "kt_images.manage.keys", "--postgres_dsn", self.dsn, "create", "a test"]
+        made = subprocess.run([*command, "--scopes", ",".join(scopes)], capture_output=True, text=True, check=True)
+        return made.stdout.strip()
+
     def sql(self, statement: str, *values: Any) -> None:
         with contextlib.closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
@@ -90,7 +96,7 @@ class Service:
 
 @contextlib.contextmanager
 def running(server_dsn: str, folder: Path, name: str, **environment: str) -> Iterator[Service]:
-    """Run the service on a database and in a folder of that name."""
+    """Run the service on a database and in a folder of that name, with these settings."""
     with contextlib.closing(psycopg2.connect(server_dsn)) as connection:
         connection.autocommit = True
         connection.cursor().execute(f"create database {name}")

@@ -22,6 +22,13 @@ COMMANDS = [
     "rename",
     "rm",
     "open",
+    "login",
+    "logout",
+    "keys",
+    "keys list",
+    "keys create",
+    "keys rotate",
+    "keys revoke",
     "serve",
     "completion",
 ]

@@ -10,6 +10,7 @@ from kt_images.cli.limits import refusals
 from kt_images.cli.lookup import Candidate, candidates
 from kt_images.cli.names import shown
 from kt_images.cli.progress import Display, display
+from kt_images.cli.service import service
 from kt_images.cli.sources import Skipped, Source
 from kt_images.cli.work import Tally, each, run
 from kt_images.client import Client, NotFoundError, RefusedError
@@ -91,7 +92,7 @@ def _reported(skipped: Skipped, strict: bool, status: Status, quiet: bool = Fals
 async def _add(server: str, files: list[Source], options: Options) -> Status:
     tally = Added(total=len(files))
     hidden = options.quiet or (options.ids and output.is_terminal())
-    async with Client(server, options.patience) as client:
+    async with service(server, options.patience) as client:
         try:
             with display("Adding", len(files), sum(source.size for source in files), quiet=hidden) as moving:
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from kt_images.cli.commands import changing, reading, running
+from kt_images.cli.commands import access, changing, reading, running
 from kt_images.cli.commands.running import PROGRAM
 
 DEFAULT_SERVER = "http://localhost:8080"
@@ -14,7 +14,7 @@ DEFAULT_SERVER = "http://localhost:8080"
 WIDTH = {"max_content_width": 100}
 EPILOG = (
     "Exit statuses: 0 done, 1 some of it failed, 2 the command line is wrong, 3 the service cannot be reached, "
-    "4 not found, 130 interrupted."
+    "4 not found, 5 no key or one that may not do this, 130 interrupted."
 )
 
 app = typer.Typer(
@@ -71,8 +71,12 @@ def kt_images(
         typer.echo(context.get_help())
 
 
-def _command(name: str, function: Callable[..., Any], **settings: Any) -> None:
-    app.command(name, cls=Command, context_settings=WIDTH | settings)(function)
+keys = typer.Typer(help="Make, list, rotate and revoke keys.", rich_markup_mode=None)
+app.add_typer(keys, name="keys", context_settings=WIDTH)
+
+
+def _command(name: str, function: Callable[..., Any], group: typer.Typer = app, **settings: Any) -> None:
+    group.command(name, cls=Command, context_settings=WIDTH | settings)(function)
 
 
 _command("add", changing.add)
@@ -88,5 +92,11 @@ _command("rename-tag", changing.rename_tag)
 _command("rename", changing.rename)
 _command("rm", changing.rm)
 _command("open", reading.open_)
+_command("login", access.login, allow_extra_args=True)
+_command("logout", access.logout)
+_command("list", access.list_, keys)
+_command("create", access.create, keys)
+_command("rotate", access.rotate, keys)
+_command("revoke", access.revoke, keys)
 _command("serve", running.serve, ignore_unknown_options=True)
 _command("completion", running.completion)

@@ -10,6 +10,7 @@ from kt_images.cli.errors import CliError, MisusedError, Status
 from kt_images.cli.failures import failure
 from kt_images.cli.names import shown
 from kt_images.cli.progress import display
+from kt_images.cli.service import service
 from kt_images.cli.work import Tally, each, run
 from kt_images.client import Client, ClientError
 
@@ -68,7 +69,7 @@ def delete(server: str, ids: "array[int]", jobs: int) -> Status:
 
 
 async def _rename(server: str, image_id: int, filename: str) -> Status:
-    async with Client(server) as client:
+    async with service(server) as client:
         try:
             image = await client.change(image_id, filename=filename)
         except ClientError as error:
@@ -86,7 +87,7 @@ async def _each(
     summary: Callable[[Tally], str],
 ) -> Status:
     tally = Tally()
-    async with Client(server) as client:
+    async with service(server) as client:
         try:
             with display(title, len(ids)) as moving:
 

@@ -8,8 +8,9 @@ from contextlib import aclosing
 from kt_images.cli import output
 from kt_images.cli.errors import MisusedError, Status
 from kt_images.cli.ids import image_ids
+from kt_images.cli.service import service
 from kt_images.cli.work import run
-from kt_images.client import Client, Filters
+from kt_images.client import Filters
 
 
 def only_filters(command: str, words: Sequence[str], filters: Filters) -> bool:
@@ -55,7 +56,7 @@ def confirm(command: str, question: str) -> bool:
 
 async def _matching(server: str, filters: Filters) -> "array[int]":
     found = array("q")
-    async with Client(server) as client, aclosing(client.batches(**filters)) as batches:
+    async with service(server) as client, aclosing(client.batches(**filters)) as batches:
         async for images in batches:
             found.extend(image.image_id for image in images)
     return found

@@ -11,6 +11,7 @@ class Status(IntEnum):
     MISUSED = 2
     UNREACHABLE = 3
     NOT_FOUND = 4
+    DENIED = 5
     INTERRUPTED = 130
 
 

@@ -10,8 +10,9 @@ from typing import TextIO
 from kt_images.cli import output
 from kt_images.cli.errors import CliError, MisusedError, Status
 from kt_images.cli.listing import Format, csv_lines, json_lines
+from kt_images.cli.service import service
 from kt_images.cli.work import run
-from kt_images.client import Client, Filters
+from kt_images.client import Filters
 
 
 def export(server: str, filters: Filters, target: Path, *, as_table: bool, overwrite: bool) -> Status:
@@ -31,7 +32,7 @@ def export(server: str, filters: Filters, target: Path, *, as_table: bool, overw
 async def _export(server: str, filters: Filters, form: Format, file: TextIO) -> int:
     number = 0
     file.write(form.before)
-    async with Client(server) as client, aclosing(client.batches(**filters)) as batches:
+    async with service(server) as client, aclosing(client.batches(**filters)) as batches:
         async for images in batches:
             file.write(form.render(images))
             number += len(images)

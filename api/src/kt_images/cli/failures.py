@@ -1,5 +1,6 @@
 """The client's errors as sentences of the command line, with exit statuses."""
 
+import os
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -7,14 +8,18 @@ from kt_images.cli.errors import CliError, FatalError, MisusedError, Status
 from kt_images.client import (
     ClientError,
     ConnectionBrokenError,
+    ForbiddenError,
     InvalidAddressError,
+    InvalidKeyError,
     NotFoundError,
     RefusedError,
     StoreFullError,
     TargetExistsError,
+    UnauthorizedError,
     UnreachableError,
 )
 
+KEY = "KT_IMAGES_KEY"  # the variable that has a key
 # The first class that an error is an instance of decides.
 KINDS: tuple[tuple[type[ClientError], type[CliError], Status], ...] = (
     (NotFoundError, CliError, Status.NOT_FOUND),
@@ -22,7 +27,9 @@ KINDS: tuple[tuple[type[ClientError], type[CliError], Status], ...] = (
     # Not fatal: the cause may be this one request, such as an upload that a proxy cuts off.
     (ConnectionBrokenError, CliError, Status.UNREACHABLE),
     (StoreFullError, FatalError, Status.FAILED),
+    (ForbiddenError, FatalError, Status.DENIED),
     (InvalidAddressError, MisusedError, Status.MISUSED),
+    (InvalidKeyError, MisusedError, Status.MISUSED),
     (ClientError, CliError, Status.FAILED),
 )
 # The options and arguments that the fields of a request come from.
@@ -56,8 +63,16 @@ def failure(error: ClientError, written: Mapping[str, str] = WRITTEN, refusal: t
         return kind(f"{option}: {error.faults[0].msg}")
     if isinstance(error, TargetExistsError):
         return CliError(f"{error}; --overwrite replaces it")
+    if isinstance(error, UnauthorizedError):
+        return FatalError(_advice(error), Status.DENIED)
     kind, status = next((kind, status) for one, kind, status in KINDS if isinstance(error, one))
     return kind(str(error), status)
+
+
+def _advice(error: UnauthorizedError) -> str:
+    if not error.is_key_sent:
+        return "The service needs a key for this. Its operator makes keys; kt-images login keeps one"
+    return f"{error}; {f'it is that in {KEY}' if os.environ.get(KEY) else 'kt-images login takes another'}"
 
 
 def _option(error: RefusedError, written: Mapping[str, str]) -> str | None:

@@ -10,6 +10,7 @@ from kt_images.cli import output
 from kt_images.cli.errors import CliError, MisusedError, Status
 from kt_images.cli.layout import Layout
 from kt_images.cli.progress import Display, display
+from kt_images.cli.service import service
 from kt_images.cli.work import Tally, each, run
 from kt_images.client import Attachment, Client
 
@@ -64,7 +65,7 @@ def write(server: str, ids: "array[int]", patience: float) -> Status:
 
 async def _get(server: str, ids: "array[int]", options: Options) -> Status:
     tally = Got()
-    async with Client(server, options.patience) as client:
+    async with service(server, options.patience) as client:
         try:
             with display("Getting", len(ids), 0, quiet=options.quiet) as moving:
 
@@ -100,7 +101,7 @@ async def _image(client: Client, image_id: int, options: Options, moving: Displa
 
 
 async def _write(server: str, image_id: int, patience: float) -> Status:
-    async with Client(server, patience) as client:
+    async with service(server, patience) as client:
         attachments = await _attachments(client, image_id)
         if len(attachments) > 1:
             raise CliError(f"Image <{image_id}> has {len(attachments):,} files; -o DIR takes all of them")

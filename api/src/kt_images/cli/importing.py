@@ -13,6 +13,7 @@ from kt_images.cli import output
 from kt_images.cli.errors import CliError, Status
 from kt_images.cli.lines import opened
 from kt_images.cli.names import shown
+from kt_images.cli.service import service
 from kt_images.cli.work import run
 from kt_images.client import Client, Imported, IncompleteImportError, Refused, UnreachableError
 from kt_images.client.errors import NeverReachedError
@@ -98,7 +99,7 @@ class _Done:
 
 
 async def _persist(server: str, options: Options, done: _Done) -> None:
-    async with Client(server) as client:
+    async with service(server) as client:
         await _attempts(client, options, done)
 
 

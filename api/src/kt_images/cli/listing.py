@@ -12,9 +12,10 @@ from rich.cells import set_cell_size
 from kt_images.cli import output
 from kt_images.cli.errors import Status
 from kt_images.cli.names import shown
+from kt_images.cli.service import service
 from kt_images.cli.tags import joined
 from kt_images.cli.work import run
-from kt_images.client import Client, Filters, Image
+from kt_images.client import Filters, Image
 
 ID_WIDTH = 8
 NAME_SHARE = 0.4  # of the terminal's width
@@ -95,7 +96,7 @@ def count(server: str, filters: Filters, *, as_json: bool) -> Status:
 
 async def _show_list(server: str, filters: Filters, form: Format) -> Status:
     joint, found = form.before, False
-    async with Client(server) as client, aclosing(client.batches(**filters)) as batches:
+    async with service(server) as client, aclosing(client.batches(**filters)) as batches:
         async for images in batches:
             output.write(joint + form.render(images))
             output.flush()
@@ -108,7 +109,7 @@ async def _show_list(server: str, filters: Filters, form: Format) -> Status:
 
 
 async def _count(server: str, filters: Filters) -> int:
-    async with Client(server) as client:
+    async with service(server) as client:
         return await client.count(**filters)
 
 

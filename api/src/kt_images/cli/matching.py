@@ -9,11 +9,11 @@ from kt_images.cli.choosing import confirm, nothing_chosen
 from kt_images.cli.errors import CliError, Status
 from kt_images.cli.names import shown
 from kt_images.cli.progress import display
+from kt_images.cli.service import service
 from kt_images.cli.tags import changes
 from kt_images.cli.work import run
-from kt_images.client import Client, Filters, Outcome, RefusedError
+from kt_images.client import Client, Filters, Many, Outcome, RefusedError
 from kt_images.client.bulk import Done, nobody
-from kt_images.client.selection import Many
 
 # Makes the change, with these guards, telling its progress.
 Call = Callable[[Client, Many, Done], Awaitable[Outcome]]
@@ -120,13 +120,13 @@ def _carry_out(server: str, plan: _Plan, *, dry_run: bool, yes: bool) -> Status:
 
 async def _preview(server: str, plan: _Plan) -> int:
     """Ask for how many images it would be, by the same call as the change, so that the service refuses both or none."""
-    async with Client(server) as client:
+    async with service(server) as client:
         return (await plan.call(client, {"dry_run": True}, nobody)).total_images
 
 
 async def _change(server: str, plan: _Plan, total: int, guards: Many) -> Outcome:
     told = 0
-    async with Client(server) as client:  # a connection may have been closed while the user thought
+    async with service(server) as client:  # a connection may have been closed while the user thought
         with display(plan.title, total) as moving:
 
             def done(now: int, _: int) -> None:

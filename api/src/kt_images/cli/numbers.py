@@ -1,9 +1,13 @@
 """Numbers among the options, checked in a sentence of our own."""
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 
 from kt_images.cli.errors import MisusedError
 
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # in seconds
+LONGEST = timedelta(days=36_500)
 MOST_DIGITS = 1000  # int() has a limit
 
 
@@ -32,5 +36,17 @@ def seconds(option: str) -> Callable[[object], float]:
         except ValueError:
             pass
         raise MisusedError(f"{option}: a number of seconds from 0 on, not {str(value)[:40]!r}")
+
+    return parse
+
+
+def duration(option: str) -> Callable[[object], timedelta]:
+    """Return a parser for the option, which raises MisusedError for anything but a duration such as 90d."""
+
+    def parse(value: object) -> timedelta:
+        found = re.fullmatch("([0-9]{1,9})([smhd])", str(value))
+        if found and (length := timedelta(seconds=int(found[1]) * UNITS[found[2]])) <= LONGEST:
+            return length
+        raise MisusedError(f"{option}: a number of s, m, h or d, as in 90d, not {str(value)[:40]!r}")
 
     return parse

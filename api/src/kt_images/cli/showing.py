@@ -8,8 +8,9 @@ from msgspec.structs import asdict
 from kt_images.cli import output
 from kt_images.cli.errors import CliError, Status
 from kt_images.cli.names import shown
+from kt_images.cli.service import service
 from kt_images.cli.work import Tally, each, run
-from kt_images.client import Attachment, Client, Image, NotFoundError
+from kt_images.client import Attachment, Image, NotFoundError
 
 
 def show(server: str, ids: "array[int]", as_json: bool) -> Status:
@@ -32,7 +33,7 @@ def open_in_browser(server: str, image_id: int, print_only: bool) -> Status:
 
 async def _show(server: str, ids: "array[int]", as_json: bool) -> Status:
     tally = Tally()
-    async with Client(server) as client:
+    async with service(server) as client:
 
         async def one(image_id: int) -> None:
             image = await client.image(image_id)
@@ -48,7 +49,7 @@ async def _show(server: str, ids: "array[int]", as_json: bool) -> Status:
 
 
 async def _address(server: str, image_id: int) -> str:
-    async with Client(server) as client:
+    async with service(server) as client:
         await client.image(image_id)
         attachments = await client.attachments(image_id)
         if not attachments:

@@ -9,8 +9,8 @@ from typing import Literal
 from kt_images.cli import output
 from kt_images.cli.errors import CliError, Status
 from kt_images.cli.names import shown
+from kt_images.cli.service import service
 from kt_images.cli.work import run
-from kt_images.client import Client
 
 SECONDS = 0.2  # that somebody who types may wait
 
@@ -39,7 +39,7 @@ def tags_at_once(server: str, prefix: str, most: int) -> list[str]:
 
 
 async def _list_tags(server: str, wanted: Wanted, as_json: bool) -> Status:
-    async with Client(server) as client:
+    async with service(server) as client:
         found = client.tags(prefix=wanted.prefix, contains=wanted.contains, order=wanted.order, limit=wanted.limit)
         async with aclosing(found) as tags:
             async for one in tags:
@@ -50,7 +50,7 @@ async def _list_tags(server: str, wanted: Wanted, as_json: bool) -> Status:
 
 async def _tags_at_once(server: str, prefix: str, most: int) -> list[str]:
     try:
-        async with asyncio.timeout(SECONDS), Client(server, patience=0) as client:
+        async with asyncio.timeout(SECONDS), service(server, patience=0) as client:
             found = client.tags(prefix=prefix or None, order="images", limit=most)
             return [one.tag async for one in found]
     except TimeoutError:

@@ -16,9 +16,12 @@ importing      lines that become images
 uploads        a file as the form that the service takes
 downloads      an attachment's bytes: resumed, verified, put in place in one step
 fingerprints   the SHA-256 of a local file
+keys           keys, and how one is written
 images         images, tags and attachments, read from JSON
 selection      the filters of a list
 connection     HTTP: an answer within bounds, or an error
+addresses      where the service is
+refusals       what the service refuses, as errors
 retry          how often a call is tried again, and for how long
 errors         everything that a call can raise
 
@@ -31,20 +34,24 @@ from kt_images.client.errors import (
     ClientError,
     ConnectionBrokenError,
     DigestMismatchError,
+    ForbiddenError,
     IncompleteChangeError,
     IncompleteImportError,
     IncompleteListError,
     InvalidAddressError,
+    InvalidKeyError,
     NotFoundError,
     RefusedError,
     StoreFullError,
     TargetExistsError,
+    UnauthorizedError,
     UnexpectedAnswerError,
     UnreachableError,
 )
 from kt_images.client.images import Attachment, Image, TagCount
 from kt_images.client.importing import Imported, Refused
-from kt_images.client.selection import Filters
+from kt_images.client.keys import IssuedKey, Key
+from kt_images.client.selection import Filters, Many
 from kt_images.client.uploads import OnDuplicate, Uploaded
 
 __all__ = [
@@ -55,12 +62,17 @@ __all__ = [
     "DigestMismatchError",
     "Failure",
     "Filters",
+    "ForbiddenError",
     "Image",
     "Imported",
     "IncompleteChangeError",
     "IncompleteImportError",
     "IncompleteListError",
     "InvalidAddressError",
+    "InvalidKeyError",
+    "IssuedKey",
+    "Key",
+    "Many",
     "NotFoundError",
     "OnDuplicate",
     "Outcome",
@@ -69,6 +81,7 @@ __all__ = [
     "StoreFullError",
     "TagCount",
     "TargetExistsError",
+    "UnauthorizedError",
     "UnexpectedAnswerError",
     "UnreachableError",
     "Uploaded",

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
-from kt_images.client import bulk, downloads, importing, listing, selection
+from kt_images.client import bulk, downloads, importing, keys, listing, selection
 from kt_images.client.bulk import Done, Outcome, nobody
 from kt_images.client.connection import Connection, quoted
 from kt_images.client.images import (
@@ -19,6 +20,7 @@ from kt_images.client.images import (
     read_image,
 )
 from kt_images.client.importing import Imported, Refused
+from kt_images.client.keys import IssuedKey, Key
 from kt_images.client.selection import Filters, Many
 from kt_images.client.uploads import OnDuplicate, Progress, Source, Uploaded, nothing, sent
 
@@ -34,9 +36,9 @@ class Client:
     that cannot do its work twice. Every call raises ClientError; its docstring names the subclasses to expect.
     """
 
-    def __init__(self, server: str, patience: float = PATIENCE) -> None:
-        """Raises InvalidAddressError."""
-        self._connection = Connection(server, patience)
+    def __init__(self, server: str, patience: float = PATIENCE, *, key: str | None = None) -> None:
+        """`key` is sent with each request. Raises InvalidAddressError, InvalidKeyError."""
+        self._connection = Connection(server, patience, key)
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()
@@ -278,6 +280,32 @@ class Client:
         OSError, TargetExistsError, DigestMismatchError.
         """
         return await downloads.download(self._connection, attachment, Path(target), overwrite, progress)
+
+    async def keys(self) -> list[Key]:
+        """Return all keys, without their secrets, the oldest first."""
+        return await self._connection.call("GET", "keys", keys.read_keys)
+
+    async def create_key(self, name: str, scopes: Sequence[str], expires_at: datetime | None = None) -> IssuedKey:
+        """Make a key, for `read`, `write`, `delete`, `admin` or `metrics`; `expires_at` has a time zone.
+
+        It is sent once: if its answer is lost, there may be a key whose secret nobody knows.
+        """
+        body: dict[str, Any] = {"name": name, "scopes": list(scopes)}
+        if expires_at is not None:
+            body["expires_at"] = expires_at.isoformat()
+        return await self._connection.call("POST", "keys", keys.read_issued, repeatable=False, json=body)
+
+    async def rotate_key(self, key_id: str, overlap_seconds: int = 0) -> IssuedKey:
+        """Give the key a new secret; the old one works for `overlap_seconds` more. It is sent once.
+
+        Raises NotFoundError, InvalidKeyError.
+        """
+        path, body = f"{keys.path(key_id)}/rotate", {"overlap_seconds": overlap_seconds}
+        return await self._connection.call("POST", path, keys.read_issued, repeatable=False, json=body)
+
+    async def revoke_key(self, key_id: str) -> None:
+        """End the key. Raises NotFoundError, InvalidKeyError."""
+        await self._connection.delete(keys.path(key_id))
 
 
 def _listed(tags: Sequence[str]) -> list[str]:

@@ -10,34 +10,28 @@ from urllib.parse import quote
 from urllib.request import getproxies
 
 import aiohttp
-from msgspec import Struct
-from msgspec.json import Decoder
+from aiohttp.helpers import get_env_proxy_for_url
 from yarl import URL
 
+from kt_images.client import addresses, keys
 from kt_images.client.errors import (
     ClientError,
     ConnectionBrokenError,
-    Fault,
     InvalidAddressError,
     NeverReachedError,
     NotFoundError,
-    RefusedError,
-    StoreFullError,
     UnexpectedAnswerError,
     UnreachableError,
 )
 from kt_images.client.images import MALFORMED
+from kt_images.client.refusals import LONGEST_SENTENCE, error_of
 from kt_images.client.retry import persist
 
 # For a connection to be made, and for the next bytes of an answer; a transfer as a whole may take as long as it needs.
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
-LONGEST_PAUSE = 30.0  # seconds that a service may ask a client to wait
 # In bytes. 10,000 attachments are 5 MB of JSON.
 LARGEST_ANSWER = 32 * 2**20
 LARGEST_REFUSAL = 2**16
-LONGEST_SENTENCE = 1000
-# How a proxy answers when the service is down, and how the service does when its database is.
-UNAVAILABLE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 
 # How aiohttp and the system say that a connection has broken.
 BROKEN = (aiohttp.ClientError, TimeoutError, ConnectionError)
@@ -45,23 +39,21 @@ BROKEN = (aiohttp.ClientError, TimeoutError, ConnectionError)
 T = TypeVar("T")
 
 
-class _Refusal(Struct):
-    error: str
-    details: list[Fault] | None = None
-
-
-_read_refusal = Decoder(_Refusal).decode
-
-
 class Connection:
     """The service at an address, which may lack `http://`; to be used with `async with`.
 
-    A call is tried again for up to `patience` seconds. Raises InvalidAddressError.
+    A call is tried again for up to `patience` seconds. `key` goes with each request, and is left out where a redirect
+    leads to another origin. Raises InvalidAddressError, InvalidKeyError.
     """
 
-    def __init__(self, server: str, patience: float) -> None:
-        self._base = _base(server)
+    def __init__(self, server: str, patience: float, key: str | None = None) -> None:
+        self._base = addresses.parse(server)
+        if key is not None:
+            keys.key_id(key)
+            if self._base.user is not None:
+                raise InvalidAddressError("A key cannot be sent beside the name in the address: leave out one of them")
         self.patience = patience
+        self._key = key
         self._reached = False
 
     async def __aenter__(self) -> Self:
@@ -69,8 +61,7 @@ class Connection:
             timeout=TIMEOUT,
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "kt-images"},
-            trust_env=_has_proxies() or _has_netrc(),
+            **self._access(),
         )
         # aiohttp would repeat some requests by itself, and nobody would know that a DELETE was sent twice.
         self._session._retry_connection = False  # noqa: SLF001 (there is no public way)
@@ -79,9 +70,21 @@ class Connection:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
+    def _access(self) -> dict[str, Any]:
+        headers = {"User-Agent": "kt-images"}
+        if self._key is None:
+            return {"headers": headers, "trust_env": _has_proxies() or _has_netrc()}
+        # With `trust_env`, aiohttp would look for a password in .netrc too, and refuse to send it beside the key.
+        try:
+            proxy, proxy_auth = get_env_proxy_for_url(self._base)
+        except LookupError:
+            proxy, proxy_auth = None, None
+        headers["Authorization"] = f"Bearer {self._key}"
+        return {"headers": headers, "proxy": proxy, "proxy_auth": proxy_auth}
+
     def url(self, path: str) -> URL:
         """Return the URL of a path whose names are quoted already."""
-        return URL(f"{self._base}/{path}", encoded=True)
+        return URL(f"{str(self._base).rstrip('/')}/{path}", encoded=True)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeat the attempt while it raises TransientError and the patience lasts. Raises its last error."""
@@ -161,22 +164,14 @@ class Connection:
 
     def __str__(self) -> str:
         """The address, without the password that may be in it."""
-        return str(URL(self._base).with_user(None)).rstrip("/")
+        return addresses.shown(self._base)
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> ClientError:
         if response.status < HTTPStatus.BAD_REQUEST:
             target = response.headers.get("Location", "nowhere")[:LONGEST_SENTENCE]
             return UnexpectedAnswerError(f"{self} redirects to {target}; use the address of the service itself")
-        sentence, faults = _sentence(response, await self.body(response, LARGEST_REFUSAL))
-        match response.status:
-            case HTTPStatus.NOT_FOUND:
-                return NotFoundError(sentence, response.status)
-            case HTTPStatus.INSUFFICIENT_STORAGE:
-                return StoreFullError(sentence, response.status)
-            case status if status in UNAVAILABLE:
-                wait = response.headers.get("Retry-After", "")
-                return UnreachableError(sentence, min(float(wait), LONGEST_PAUSE) if wait.isdecimal() else 0.0)
-        return RefusedError(sentence, response.status, faults)
+        body = await self.body(response, LARGEST_REFUSAL)
+        return error_of(response, body, is_key_sent=self._key is not None)
 
 
 def quoted(name: str) -> str:
@@ -185,17 +180,6 @@ def quoted(name: str) -> str:
         return quote(name, safe="")
     except UnicodeEncodeError as error:
         raise ClientError(f"The name {name!r} is malformed: it cannot be part of a URL") from error
-
-
-def _base(server: str) -> str:
-    text = server.rstrip("/") if "://" in server else f"http://{server.rstrip('/')}"
-    try:
-        url = URL(text)
-        if url.scheme in {"http", "https"} and url.host and not url.query_string and not url.fragment:
-            return str(url).rstrip("/")
-    except ValueError:
-        pass
-    raise InvalidAddressError("The address of the service must look like http://localhost:8080")
 
 
 def _has_proxies() -> bool:
@@ -215,11 +199,3 @@ def _reason(error: Exception) -> str:
         number = error.os_error.errno
         return os.strerror(number) if number and number > 0 else error.os_error.strerror or "no such host"
     return "no answer"
-
-
-def _sentence(response: aiohttp.ClientResponse, body: bytes) -> tuple[str, list[Fault]]:
-    try:
-        refusal = _read_refusal(body)
-    except MALFORMED:
-        return f"The service answers {response.status} {response.reason}", []
-    return refusal.error[:LONGEST_SENTENCE], refusal.details or []

@@ -13,6 +13,10 @@ class InvalidAddressError(ClientError):
     """The address of the service is malformed."""
 
 
+class InvalidKeyError(ClientError):
+    """The key, or the id of one, is malformed. The text does not repeat it."""
+
+
 class Fault(Struct, frozen=True, rename={"part": "in"}):
     """A field that the service refuses: `part` of the request (`body`, `query string`), path in it, reason."""
 
@@ -32,6 +36,18 @@ class RefusedError(ClientError):
 
 class NotFoundError(RefusedError):
     """The service has no such image, attachment or URL."""
+
+
+class UnauthorizedError(RefusedError):
+    """The service wants a key, or another than that which was sent."""
+
+    def __init__(self, sentence: str, status: int, *, is_key_sent: bool) -> None:
+        super().__init__(sentence, status)
+        self.is_key_sent = is_key_sent
+
+
+class ForbiddenError(RefusedError):
+    """The key lacks the scope that the call needs; the text says which."""
 
 
 class StoreFullError(RefusedError):
