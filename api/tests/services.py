@@ -78,10 +78,10 @@ class Service:
         return [image for chunk in self.json("/images")[:-1] for image in chunk]
 
     def empty(self) -> None:
-        """Delete all images; start it again if a test has ended it."""
+        """Delete all images and keys; start it again if a test has ended it."""
         if not self.process:
             self.start()
-        self.sql("truncate images restart identity cascade")
+        self.sql("truncate images, keys restart identity cascade")
 
     def key(self, *scopes: str) -> str:
         """Make a key, as whoever has the shell does; return its secret."""

@@ -10,6 +10,7 @@ import pytest
 import services
 from cli.conftest import Cli
 from cli.stand_in import StandIn
+from cli.test_running import NOBODY
 from kt_images.client.keys import checksum
 
 BODY = "kti_0aZ9Qw3x_" + "k" * 43
@@ -192,11 +193,9 @@ def test_a_key_is_no_argument(cli):
 
 
 def test_a_service_that_is_open_knows_its_keys(service, cli):
-    service.sql("truncate keys")
     cli.server = service.url
     assert cli("login", stdin=UNKNOWN).err == "The service has no such key; nothing was kept\n"
     assert cli("login", stdin=service.key("read")).status == 0
-    service.sql("truncate keys")
 
 
 def test_a_key_is_kept_in_the_keyring(cli, keys, keyring, tmp_path):
@@ -230,6 +229,18 @@ def test_a_key_that_cannot_be_kept_is_said(cli, keys, tmp_path):
     result = cli("login", stdin=keys["read"])
     assert result.status == 1
     assert result.err.startswith("The key cannot be kept in ")
+
+
+def test_without_a_home_a_key_comes_from_a_variable_alone(cli, keys, tmp_path):
+    (tmp_path / "account").mkdir()
+    (tmp_path / "account" / "sitecustomize.py").write_text(NOBODY)
+    path = f"{tmp_path / 'account'}:{os.environ.get('PYTHONPATH', '')}"
+    environment = {"PATH": os.environ["PATH"], "KT_IMAGES_SERVER": cli.server, "PYTHONPATH": path}
+    assert cli("list", env=environment).err == NO_KEY
+    assert cli("logout", env=environment).status == 0
+    result = cli("login", env=environment, stdin=keys["read"])
+    assert (result.status, result.err.startswith("There is no home folder to keep a key in")) == (1, True)
+    assert cli("list", env=environment | {"KT_IMAGES_KEY": keys["read"]}).status == 0
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"key": "kti_x"}', '{"key": 7}'])

@@ -18,6 +18,7 @@ ANSWERED = ("Content-Type", "Content-Range", "Location", "ETag")
 @pytest.fixture
 async def below(service, aiohttp_server):
     """Publish the service below /pics/ö, and nothing elsewhere; give the address."""
+
     async def forward(request):
         if not request.raw_path.startswith("/pics/%C3%B6/"):
             raise web.HTTPNotFound

@@ -25,7 +25,7 @@ EXTRAS = ("server", "cli")
 
 def test_help_names_all_commands_and_statuses():
     text = " ".join(re.sub("[^a-z0-9 ]", " ", helps.help_of("").lower()).split())
-    assert all(f" {command.replace('-', ' ')} " in text for command in helps.COMMANDS[1:])
+    assert all(f" {command.split()[0].replace('-', ' ')} " in text for command in helps.COMMANDS[1:])
     assert "0 done 1 some of it failed 2 the command line is wrong 3 the service cannot be reached 4 not found" in text
 
 

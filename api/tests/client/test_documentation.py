@@ -37,7 +37,7 @@ async def test_the_examples_run_one_after_the_other(service, tmp_path, monkeypat
     (tmp_path / "picture.png").write_bytes(drawn("PNG", (8, 8)))
     service.create("example.jpg", "sea")
     async with Client(service.url) as client:
-        names = {"client": client}
+        names = {"client": client, "Client": Client}
         for example in EXAMPLES:
             if example not in PROGRAMS:
                 out = io.StringIO()

@@ -33,10 +33,13 @@ _read_entry = Decoder(_Entry).decode
 
 def keep(service: str, key: str) -> str:
     """Keep the key for the service, in place of another; return where. Raises CliError."""
+    path = _file(service)
+    if path is None:
+        raise CliError("There is no home folder to keep a key in; set HOME, or give the key in KT_IMAGES_KEY")
     backend = _keyring()
     in_keyring = backend is not None and _is_put(backend, service, key)
-    _write(_file(service), _Entry(service, None if in_keyring else key))
-    return KEYRING if in_keyring else str(_file(service))
+    _write(path, _Entry(service, None if in_keyring else key))
+    return KEYRING if in_keyring else str(path)
 
 
 def kept(service: str) -> str | None:
@@ -60,7 +63,7 @@ def forget(service: str) -> bool:
     """Forget the key for the service; return whether there was one. Raises CliError."""
     path = _file(service)
     entry = _read(path)
-    if entry is None:
+    if path is None or entry is None:
         return False
     if entry.key is None and (backend := _keyring()):
         try:
@@ -90,15 +93,19 @@ def _is_put(backend: Any, service: str, key: str) -> bool:
     return True
 
 
-def _file(service: str) -> Path:
-    """Return the file of the service. Raises CliError."""
-    folder = platformdirs.user_config_path(PROGRAM, appauthor=False)
-    if not folder.is_absolute():
-        raise CliError("There is no home folder to keep keys in; KT_IMAGES_KEY takes one for a command")
-    return folder / "keys" / f"{hashlib.sha256(service.encode()).hexdigest()[:32]}.json"
+def _file(service: str) -> Path | None:
+    """Return the file of the service, None for a user without a home."""
+    try:
+        folder = platformdirs.user_config_path(PROGRAM, appauthor=False)
+    except RuntimeError:
+        return None
+    file = folder / "keys" / f"{hashlib.sha256(service.encode()).hexdigest()[:32]}.json"
+    return file if file.is_absolute() else None
 
 
-def _read(path: Path) -> _Entry | None:
+def _read(path: Path | None) -> _Entry | None:
+    if path is None:
+        return None
     try:
         return _read_entry(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):

@@ -47,6 +47,11 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._connection.__aexit__()
 
+    @property
+    def address(self) -> str:
+        """The address of the service, without a name and password."""
+        return str(self._connection)
+
     async def images(self, **filters: Unpack[Filters]) -> AsyncGenerator[Image, None]:
         """Yield the images that match all filters, by `image_id`; all images without filters.
 
