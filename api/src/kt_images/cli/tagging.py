@@ -9,8 +9,9 @@ from typing import Literal
 from kt_images.cli import output
 from kt_images.cli.errors import CliError, Status
 from kt_images.cli.names import shown
-from kt_images.cli.service import service
+from kt_images.cli.service import key_for, service
 from kt_images.cli.work import run
+from kt_images.client import Client
 
 SECONDS = 0.2  # that somebody who types may wait
 
@@ -50,7 +51,7 @@ async def _list_tags(server: str, wanted: Wanted, as_json: bool) -> Status:
 
 async def _tags_at_once(server: str, prefix: str, most: int) -> list[str]:
     try:
-        async with asyncio.timeout(SECONDS), service(server, patience=0) as client:
+        async with asyncio.timeout(SECONDS), Client(server, patience=0, key=key_for(server)) as client:
             found = client.tags(prefix=prefix or None, order="images", limit=most)
             return [one.tag async for one in found]
     except TimeoutError:
