@@ -15,7 +15,7 @@ from kt_images.files.store import Store
 from kt_images.files.threads import StuckError
 
 # A monitor must not wait for a database or a disk that hangs.
-PATIENCE_SECONDS = 1.5
+PATIENCE_SECONDS = 1.2
 # Between two probes that write, however many ask.
 WRITING_SECONDS = 1.0
 

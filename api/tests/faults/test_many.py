@@ -120,7 +120,9 @@ def filled(dsn):
 
 def settled(dsn):
     """Wait until the sessions of a service that was killed are gone: a COMMIT may have been under way."""
-    query = "select count(*) from pg_stat_activity where application_name = 'kt-images'"
+    query = """
+        select count(*) from pg_stat_activity where application_name = 'kt-images' and datname = current_database()
+    """
     wait_until(lambda: ask(dsn, query) == [(0,)])
 
 
