@@ -89,7 +89,7 @@ def create_app(settings: Settings) -> web.Application:
         app.router.add_get(path, page, expect_handler=on_expect)
     app.router.add_get("/oas/spec", documentation.describing(app), expect_handler=on_expect)
     app.on_response_prepare.extend(
-        [safety.on_response_prepare, sites.on_response_prepare, in_flight.on_response_prepare]
+        [safety.on_response_prepare, sites.on_response_prepare, gate.on_response_prepare, in_flight.on_response_prepare]
     )
     addresses.install(app, settings.base_path)
     app.cleanup_ctx.extend(lifecycle.CONTEXTS)

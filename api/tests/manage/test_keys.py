@@ -50,7 +50,7 @@ def test_a_key_is_rotated_and_revoked(manage):
     [
         (("create", "a", "--scopes", "all"), "There is no scope 'all'; there are read, write, delete, admin, metrics"),
         (("create", "a", "--scopes", ""), "scopes: "),
-        (("create", "", "--scopes", "read"), "name: A name is 1 to 100 characters, without control characters"),
+        (("create", "", "--scopes", "read"), "name: A name is 1 to 100 characters that can be seen"),
         (("create", "a", "--scopes", "read", "--expires", "soon"), "give a number of s, m, h or d, as in 90d"),
         (("create", "a", "--scopes", "read", "--expires", "999999999d"), "give a number of s, m, h or d, as in 90d"),
         (("rotate", "a", "--overlap", "8d"), "an old secret works for 7d at most"),

@@ -352,3 +352,16 @@ async def test_an_answer_to_what_is_no_request_is_safe_too(settings):
 
 async def test_a_method_is_looked_at_before_its_parameters(client):
     assert (await client.put("/images?x=1")).status == 405
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-7", "utf-16", "nonsense", "rot13"])
+@pytest.mark.parametrize("call", [("POST", "/images"), ("PATCH", "/images?tag=a"), ("DELETE", "/images?tag=a")])
+async def test_json_is_utf_8_whatever_a_client_calls_it(client, call, charset):
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    answer = await client.request(*call, data=b"a" * 100_000, headers=headers)
+    assert (answer.status, await answer.json()) == (400, {"error": "The body cannot be read; send valid JSON in UTF-8"})
+
+
+async def test_utf_8_may_be_named(client):
+    headers = {"Content-Type": "application/json; charset=UTF-8"}
+    assert (await client.post("/images", data=b'{"filename": "a.jpg"}', headers=headers)).status == 201

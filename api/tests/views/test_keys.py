@@ -3,11 +3,13 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 
-from kt_images.access import gate, keyring, usage
+from kt_images.access import gate, keyring, secrets, usage
 from kt_images.base_settings import Access
 from kt_images.database import keys
+from kt_images.errors import UnknownKeyError
 
 HOUR = timedelta(hours=1)
 
@@ -54,6 +56,8 @@ async def test_an_answer_with_a_secret_is_kept_by_no_cache(client):
         {"name": "a\n", "scopes": ["read"], "key": "x"}, {"name": "a", "scopes": "read"}, {"name": "a\0b", "scopes": ["read"]},
         {"name": "a", "scopes": ["read"], "expires_at": "2000-01-01T00:00:00Z"},
         {"name": "a", "scopes": ["read"], "expires_at": "2999-01-01T00:00:00"},
+        {"name": "a", "scopes": ["read"], "expires_at": "9999-12-31T23:59:59-14:00"},
+        {"name": "\u202egnp", "scopes": ["read"]}, {"name": "\u200b", "scopes": ["read"]},
         {"name": "a", "scopes": ["read"], "expires_at": "soon"}, {"name": "x" * 101, "scopes": ["read"]},
     ],
 )  # fmt: skip
@@ -157,3 +161,61 @@ async def test_keys_made_at_once_are_all_made(client):
     )
     assert {answer.status for answer in answers} == {201}
     assert len({(await answer.json())["id"] for answer in answers}) == 20
+
+
+async def test_who_has_lost_the_right_to_make_keys_makes_none_elsewhere(serve, made):
+    here, elsewhere = await serve(access=Access.KEYS), await serve(access=Access.KEYS)
+    admin, thief = bearing(await made("admin")), await made("admin")
+    assert (await elsewhere.get("/keys", headers=bearing(thief))).status == 200
+    assert (await here.delete(f"/keys/{thief['id']}", headers=admin)).status == 204
+    answer = await elsewhere.post("/keys", json={"name": "b", "scopes": ["admin"]}, headers=bearing(thief))
+    assert answer.status == 401
+
+
+async def test_a_key_that_ends_while_it_is_looked_up_is_not_remembered(made, pool, serve):
+    client = await serve(access=Access.KEYS)
+    secret = secrets.parse((await made("read"))["key"])
+    ring, found, go = client.app[gate.KEYRING], asyncio.Event(), asyncio.Event()
+    ask = ring._find
+
+    async def slowly(key_id):
+        known = await ask(key_id)
+        found.set()
+        await go.wait()
+        return known
+
+    ring._find = slowly
+    first = asyncio.create_task(ring.holder(secret))
+    await found.wait()
+    await keys.revoke(pool, secret.key_id)
+    ring.forget(secret.key_id)
+    go.set()
+    assert (await first).key_id == secret.key_id  # it came before
+    with pytest.raises(UnknownKeyError):
+        await ring.holder(secret)
+
+
+async def test_an_import_ends_soon_after_its_key(serve, made, monkeypatch):
+    monkeypatch.setattr(keyring, "SECONDS", 0.0)
+    client = await serve(access=Access.KEYS)
+    admin, key = bearing(await made("admin")), await made("write")
+
+    async def lines():
+        for number in range(100):
+            yield b'{"filename": "%d.jpg"}\n' % number
+            if number == 1:
+                await asyncio.sleep(1)
+                assert (await client.delete(f"/keys/{key['id']}", headers=admin)).status == 204
+            await asyncio.sleep(0.1)
+
+    headers = bearing(key) | {"Content-Type": "application/x-ndjson"}
+    with pytest.raises(aiohttp.ClientError):
+        async with client.session.post(client.make_url("/images"), data=lines(), headers=headers) as answer:
+            async for line in answer.content:
+                assert b"totalLines" not in line
+
+
+async def test_what_needed_a_key_is_kept_by_no_shared_cache(serve, made):
+    client = await serve(access=Access.KEYS)
+    answer = await client.get("/images/count", headers=bearing(await made("read")))
+    assert answer.headers["Cache-Control"] == "private, no-store"

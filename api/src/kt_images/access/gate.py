@@ -17,11 +17,13 @@ from kt_images.errors import (
     ExpiredKeyError,
     ForbiddenError,
     MissingKeyError,
+    TooSlowError,
     UnauthorizedError,
+    UnavailableError,
     UndeclaredCallError,
     UnknownKeyError,
 )
-from kt_images.http.watching import KEY_ID
+from kt_images.http.watching import KEY_ID, BrokenAnswerError
 from kt_images.metrics import KEY_REFUSALS
 from kt_images.models.scopes import Scope
 
@@ -83,11 +85,12 @@ class Gate:
         except LookupError:
             raise UndeclaredCallError from None
         if scope and scope not in self._free:
-            holder = await self._holder(request)
+            # Who has lost the right to make keys must not make one in the seconds that it is still remembered.
+            holder = await self._holder(request, from_memory=scope is not Scope.ADMIN)
             request[HOLDER], request[KEY_ID] = holder, holder.key_id
             require(request, scope)
 
-    async def _holder(self, request: web.Request) -> Holder:
+    async def _holder(self, request: web.Request, *, from_memory: bool) -> Holder:
         given = request.headers.getall(hdrs.AUTHORIZATION, [])
         if not given:
             raise MissingKeyError
@@ -97,10 +100,15 @@ class Gate:
                 raise UnknownKeyError
             if (secret := secrets.parse(text.strip())) is None:
                 raise UnknownKeyError
-            return await request.app[KEYRING].holder(secret)
+            return await request.app[KEYRING].holder(secret, from_memory=from_memory)
         except UnauthorizedError:
             await self._delay()
             raise
+
+    async def on_response_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Keep what needed a key out of caches that others share, as a signal of the application."""
+        if HOLDER in request:
+            response.headers.setdefault(hdrs.CACHE_CONTROL, "private, no-store")
 
     async def _delay(self) -> None:
         if self._delayed >= MOST_DELAYED:
@@ -117,3 +125,14 @@ def require(request: web.Request, scope: Scope) -> None:
     holder = request.get(HOLDER)
     if holder and scope not in holder.scopes:
         raise ForbiddenError(f"The key lacks the scope {scope}; a key with it can be made by: kt-images keys create")
+
+
+async def recheck(request: web.Request) -> None:
+    """Break a call that takes long if its key has ended meanwhile. Raises BrokenAnswerError."""
+    if holder := request.get(HOLDER):
+        try:
+            await request.app[KEYRING].check(holder)
+        except UnauthorizedError as error:
+            raise BrokenAnswerError(str(error)) from error
+        except (UnavailableError, TooSlowError):
+            pass  # what the call does next will fail, or wait, by itself

@@ -36,23 +36,34 @@ class Keyring:
         self._find = find
         self._known: OrderedDict[str, tuple[Known | None, float]] = OrderedDict()
         self._used: set[str] = set()
+        self._changes = 0
 
-    async def holder(self, secret: secrets.Secret) -> Holder:
-        """Return whose secret it is. Raises UnknownKeyError, ExpiredKeyError, and what asking the database does."""
-        known, since = await self._look(secret.key_id, SECONDS)
+    async def holder(self, secret: secrets.Secret, *, from_memory: bool = True) -> Holder:
+        """Return whose secret it is; not `from_memory`, as it is now.
+
+        Raises UnknownKeyError, ExpiredKeyError, and what asking the database does.
+        """
+        known, since = await self._look(secret.key_id, SECONDS if from_memory else 0)
         if not _matches(known, since, secret):
             known, since = await self._look(secret.key_id, AGAIN_SECONDS)
         if known is None or not _matches(known, since, secret):
             raise UnknownKeyError
-        if known.seconds is not None and since + known.seconds <= time.monotonic():
-            raise ExpiredKeyError
+        _refuse_expired(known, since)
         self._used.add(known.key_id)
         scopes = frozenset(Scope(scope) for scope in known.scopes)
         return Holder(known.key_id, scopes, known.expires_at)
 
+    async def check(self, holder: Holder) -> None:
+        """Raise UnknownKeyError or ExpiredKeyError if the key has ended by now."""
+        known, since = await self._look(holder.key_id, SECONDS)
+        if known is None:
+            raise UnknownKeyError
+        _refuse_expired(known, since)
+
     def forget(self, key_id: str) -> None:
         """Look the key up at its next use: it was changed."""
         self._known.pop(key_id, None)
+        self._changes += 1
 
     def take_used(self) -> set[str]:
         """Return the ids of the keys that were used since the last time."""
@@ -64,13 +75,20 @@ class Keyring:
         found = self._known.get(key_id)
         if found and time.monotonic() - found[1] < seconds:
             return found
-        asked = time.monotonic()
+        asked, changes = time.monotonic(), self._changes
         found = (await self._find(key_id), asked)
+        if changes != self._changes:
+            return found  # it may be what was so before the change: not to be kept
         self._known[key_id] = found
         self._known.move_to_end(key_id)
         if len(self._known) > MOST:
             self._known.popitem(last=False)
         return found
+
+
+def _refuse_expired(known: Known, since: float) -> None:
+    if known.seconds is not None and since + known.seconds <= time.monotonic():
+        raise ExpiredKeyError
 
 
 def _matches(known: Known | None, since: float, secret: secrets.Secret) -> bool:

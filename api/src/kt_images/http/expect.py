@@ -19,7 +19,10 @@ async def on_expect(request: web.Request) -> web.StreamResponse | None:
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let the client send its body, now that no middleware refuses the request."""
     is_asked = hdrs.EXPECT in request.headers and request.version >= HttpVersion11
-    if is_asked and request.match_info.http_exception is None:
+    # None of a plain handler, which is found for its one method only.
+    methods = getattr(request.match_info.handler, "allowed_methods", None)
+    is_refused = request.match_info.http_exception or (methods is not None and request.method not in methods)
+    if is_asked and not is_refused:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # no byte of the answer is out yet
     return await handler(request)

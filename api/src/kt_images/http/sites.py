@@ -81,7 +81,7 @@ class Sites:
 def _is_own(origin: str, request: web.Request) -> bool:
     """Return whether the origin is this service, by its host and port: behind a proxy, the scheme is the proxy's."""
     scheme, _, authority = origin.partition("://")
-    if scheme not in DEFAULT_PORTS:  # null, or a browser's extension
+    if scheme not in DEFAULT_PORTS or not authority:  # null, or a browser's extension
         return False
     # A page cannot set X-Forwarded-Host without asking first.
     hosts = [request.headers.get(hdrs.HOST, ""), *request.headers.get("X-Forwarded-Host", "").split(",")]

@@ -27,6 +27,8 @@ from kt_images.views import app_keys
 Body = TypeVar("Body", bound=BaseModel)
 
 JSON = "application/json"
+UTF_8 = "utf-8"
+UNREADABLE_JSON = "The body cannot be read; send valid JSON in UTF-8"
 METHODS = ("get", "head", "post", "patch", "delete")
 
 # How aiohttp and aiohttp-pydantic fail on what a client sent: bad UTF-8 or gzip, an unknown charset, a number of
@@ -110,7 +112,12 @@ class View(PydanticView):
         return response
 
     async def _receive(self) -> None:
-        """Read the body in time; aiohttp keeps it for whoever asks for it next."""
+        """Read the body in time; aiohttp keeps it for whoever asks for it next.
+
+        It decodes JSON by whatever encoding a client names, and some of Python's take minutes for a megabyte.
+        """
+        if (self.request.charset or UTF_8).lower() != UTF_8:
+            raise InvalidRequestError(UNREADABLE_JSON)
         try:
             async with asyncio.timeout(self.settings.body_timeout):
                 await self.request.read()
@@ -150,7 +157,7 @@ def _complaint(error: Exception) -> str:
     # aiohttp-pydantic raises the same for JSON that is broken and for JSON that is no object.
     if isinstance(error, web.HTTPBadRequest) and not isinstance(error.__context__, json.JSONDecodeError):
         return 'The body must be a JSON object, as in {"filename": "example.jpg"}'
-    return "The body cannot be read; send valid JSON in UTF-8"
+    return UNREADABLE_JSON
 
 
 def _is_a(annotation: Any, kind: type) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from kt_images.access.gate import recheck
 from kt_images.database import bulk
 from kt_images.database.bulk import Change, Extent
 from kt_images.errors import InvalidRequestError, OtherNumberError, UnavailableError
@@ -68,6 +69,7 @@ async def run(
         teller = _Teller(request, extent)
         async with aclosing(bulk.parts(pool, extent.selection, change, view.settings.stream_patience)) as parts:
             async for part in parts:
+                await recheck(request)
                 await teller.tell(part)
         return await teller.end()
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, Field
 
+from kt_images.access.gate import recheck
 from kt_images.database import certain, images
 from kt_images.database.images import Document
 from kt_images.errors import CommitInDoubtError, UnavailableError
@@ -173,6 +174,7 @@ class _Import:
 
     async def _store(self) -> None:
         """Begin to store the batch, once the one before is stored; a batch of no lines is nothing."""
+        await recheck(self._request)
         if self._lines == self._batch.lines_before:
             return
         await self._stored_before()
