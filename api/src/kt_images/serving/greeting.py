@@ -8,7 +8,7 @@ from kt_images import logs
 from kt_images.base_settings import Access, Settings
 from kt_images.serving.sockets import Place
 
-KEYS = "python3 -m kt_images.manage.keys create NAME --scopes read,write,delete,admin"
+KEYS = "python3 -m kt_images.manage.keys create NAME --scopes read,write,delete,admin,metrics"
 EXAMPLE = """-H 'Content-Type: application/json' -d '{"filename": "example.jpg", "tags": ["canon"]}'"""
 
 
