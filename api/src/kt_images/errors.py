@@ -157,7 +157,7 @@ class OtherNumberError(KtImagesError):
 class TagExistsError(KtImagesError):
     """Images have the tag that another is to be renamed to."""
 
-    sentence = "Images have the new name as a tag already; to make the two one, send merge: true"
+    sentence = "Images have the new name as a tag already; with merge the two become one"
 
 
 class TagNotFoundError(NotFoundError):

@@ -68,11 +68,11 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
             if new:
                 secret = secrets.make()
                 key = await keys.create(connection, secret.key_id, secret.digest, new.name, new.scopes, new.expires_at)
-                _show(key, secret)
+                _show(key, secret, settings)
             elif arguments.command == "rotate":
                 secret = secrets.make(arguments.id)
                 overlap = arguments.overlap.total_seconds()
-                _show(await keys.rotate(connection, arguments.id, secret.digest, overlap), secret)
+                _show(await keys.rotate(connection, arguments.id, secret.digest, overlap), secret, settings)
             elif arguments.command == "revoke":
                 await keys.revoke(connection, arguments.id)
                 print(f"revoked {arguments.id}")
@@ -95,8 +95,15 @@ def _new(arguments: argparse.Namespace) -> NewKey:
         sys.exit("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors(include_input=False)))
 
 
-def _show(key: Key, secret: secrets.Secret) -> None:
-    print(f"The secret of {key.name!r} ({', '.join(key.scopes)}), shown this once:", file=sys.stderr, flush=True)
+def _show(key: Key, secret: secrets.Secret, settings: Settings) -> None:
+    # A service that runs elsewhere has another database, and would not know the key.
+    where = (
+        "the database of POSTGRES_DSN"
+        if settings.postgres_dsn
+        else f"the database in {settings.database_dir.resolve()}"
+    )
+    print(f"For services on {where}. The secret of {key.name!r} ({', '.join(key.scopes)}),", file=sys.stderr)
+    print("shown this once:", file=sys.stderr, flush=True)
     print(secret.text)
 
 
