@@ -22,7 +22,7 @@ from kt_images.database.failures import explained
 from kt_images.database.provided import provided
 from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
 from kt_images.files.decoders import Decoders
-from kt_images.files.disk import Disk
+from kt_images.files.stores import store_of
 from kt_images.files.thumbnails import Thumbnails
 from kt_images.pairing import pair
 from kt_images.presence import Presence
@@ -45,7 +45,7 @@ async def _decoders(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
-    app[app_keys.STORE] = Disk(app[app_keys.SETTINGS].uploads_dir, Presence("store"))
+    app[app_keys.STORE] = store_of(app[app_keys.SETTINGS], Presence("store"))
     await app[app_keys.STORE].open()
     app[app_keys.THUMBNAILS] = Thumbnails(app[app_keys.STORE], app[app_keys.DECODERS])
     yield

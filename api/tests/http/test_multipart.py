@@ -44,15 +44,18 @@ async def say(client, body, content_type=TYPE, headers=""):
 
 @contextlib.asynccontextmanager
 async def smooth_loop(most=0.1):
-    """Fail when the event loop was held up for longer: twice what is promised, as client and server share it here."""
-    worst, loop = 0.0, asyncio.get_running_loop()
+    """Fail when the event loop's thread computed for longer in one go: twice what is promised, as client and server share it.
+
+    Its processor's time, not the clock's: what else runs on the machine holds it up, too.
+    """
+    worst = 0.0
 
     async def watch():
         nonlocal worst
         while True:
-            started = loop.time()
+            started = time.thread_time()
             await asyncio.sleep(0.001)
-            worst = max(worst, loop.time() - started)
+            worst = max(worst, time.thread_time() - started)
 
     watching = asyncio.create_task(watch())
     yield

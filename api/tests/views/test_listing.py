@@ -252,6 +252,7 @@ async def test_requests_cut_off_at_random_moments_leave_nothing_behind(serve, po
         return pool.query(backends)
 
     await client.get("/images?limit=1")
+    primary = client.app[app_keys.DATABASE].primary
     tasks, descriptors = len(asyncio.all_tasks()), len(list(Path("/dev/fd").iterdir()))
     for _ in range(4 * ROUNDS):
         await asyncio.gather(*(cut_off() for _ in range(50)))
@@ -261,10 +262,9 @@ async def test_requests_cut_off_at_random_moments_leave_nothing_behind(serve, po
             or client.app[app_keys.STREAMS]._value < 1000
             or len(list(Path("/dev/fd").iterdir())) > descriptors + 16
             or (await left())[0].n > 20
+            or min(pool._leases._value for pool in (primary.statements, primary.streams)) < 8
         ):
             await asyncio.sleep(0.05)
-    primary = client.app[app_keys.DATABASE].primary
-    assert [pool._leases._value for pool in (primary.statements, primary.streams)] == [8, 8]
 
 
 async def test_readers_that_leave_are_forgotten(serve, pool):

@@ -17,8 +17,8 @@ from kt_images.database.connection import UNHURRIED
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
 from kt_images.errors import DamagedStoreError
-from kt_images.files.disk import Disk
 from kt_images.files.store import Store
+from kt_images.files.stores import store_of
 from kt_images.manage import archive, command, containers
 from kt_images.manage.progress import Progress
 from kt_images.manage.report import summary
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 async def _run(settings: Settings, place: str) -> int:
-    store = Disk(settings.uploads_dir)
+    store = store_of(settings)
     await store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn, _output(place) as file:
         async with Pool(dsn, 1, UNHURRIED) as pool:

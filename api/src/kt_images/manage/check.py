@@ -14,9 +14,9 @@ from kt_images.database.connection import UNHURRIED
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
 from kt_images.errors import DamagedStoreError
-from kt_images.files.disk import Disk
 from kt_images.files.keys import object_key
 from kt_images.files.store import Content, Listed, Store
+from kt_images.files.stores import store_of
 from kt_images.manage import command
 from kt_images.manage.progress import Progress
 from kt_images.manage.report import Problem, Report
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 async def _run(settings: Settings, report: Report, deep: bool, repair: bool, grace: float) -> int:
-    store = Disk(settings.uploads_dir)
+    store = store_of(settings)
     await store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         async with Pool(dsn, 2, UNHURRIED) as pool:

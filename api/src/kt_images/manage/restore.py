@@ -17,8 +17,8 @@ from kt_images.database.connection import UNHURRIED, Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError, KtImagesError
 from kt_images.files.decoders import Decoders
-from kt_images.files.disk import Disk
 from kt_images.files.store import Store
+from kt_images.files.stores import store_of
 from kt_images.manage import command
 from kt_images.manage.report import summary
 from kt_images.manage.restoration import Restoration
@@ -49,7 +49,7 @@ async def _run(settings: Settings, place: str, trust: bool) -> int:
     with _input(place) as file, embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         command.become_owner(settings)
         async with Pool(dsn, 2, UNHURRIED) as pool, Decoders(settings.max_pixels, settings.decode_memory) as decoders:
-            store = Disk(settings.uploads_dir)
+            store = store_of(settings)
             await store.open()
             await pair(pool, store)
             restoration = Restoration(pool, store, None if trust else decoders, settings)
