@@ -58,7 +58,7 @@ async def test_closing_a_lent_connection_wakes_no_waiter(bare, ours):
     assert await close_while_somebody_waits(ours.connection, lambda: ours.query("select 1"))
 
 
-async def test_closing_the_pool_hangs_forever(bare, ours):
+async def test_closing_the_pool_hangs_forever(bare, dsn):
     async def die_while_it_closes(acquire, close):
         async with acquire() as connection:
             closing = asyncio.create_task(close())
@@ -70,6 +70,7 @@ async def test_closing_the_pool_hangs_forever(bare, ours):
     bare._closing = False  # let it lend one more, as it has when it is told to close
     with pytest.raises(TimeoutError):
         await die_while_it_closes(bare.acquire, lambda: (bare.close(), bare.wait_closed())[1])
+    ours = Pool(dsn, 1, Limits())
     await die_while_it_closes(ours.connection, ours.close)
 
 
