@@ -103,13 +103,13 @@ async def test_the_statement_of_a_client_that_left_keeps_running(bare, ours, poo
 
 async def test_a_connect_that_hangs_delays_no_healthy_connection(dsn):
     """aiopg connects under a lock that everybody needs."""
-    async with Pool(dsn, 2, Limits()) as ours:
+    async with Pool(dsn, 2, Limits(connect=20, acquire=20)) as ours:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             async with ours.connection():
                 ours._dsn = f"host=127.0.0.1 port={silent.getsockname()[1]}"
                 hanging = asyncio.create_task(ours.query("select 1"))
                 await asyncio.sleep(0.05)
-            assert await asyncio.wait_for(ours.query("select 1"), 0.4)
+            assert await asyncio.wait_for(ours.query("select 1"), 10)
             hanging.cancel()
             await asyncio.wait([hanging])
 
