@@ -10,8 +10,8 @@ done
 here=${1:-/etc/nginx/kt-images} to=${2:-/tmp/kt-images}
 mkdir -p "$to"
 cp "$here/nginx.conf" "$to/"
-sed "s|server api:8080 max_fails=0;.*|$servers|; s|proxy_connect_timeout .*|proxy_connect_timeout 2s;|" \
-    "$here/kt-images.conf" > "$to/kt-images.conf"
+sed "s|server api:8080 max_fails=0;.*|$servers|; s|proxy_connect_timeout .*|proxy_connect_timeout 2s; proxy_socket_keepalive on;|
+    s|/var/cache/nginx/|/tmp/|" "$here/kt-images.conf" > "$to/kt-images.conf"
 grep -q "max_fails=1" "$to/kt-images.conf"
 if [ $# -lt 2 ]; then
     exec nginx -e stderr -c "$to/nginx.conf"

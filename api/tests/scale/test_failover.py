@@ -114,7 +114,7 @@ def web(servers: Servers, services):
     site, process = home / "kt-images.conf", home / "nginx.conf"
     site.write_text(
         site.read_text().replace("listen 8080 backlog=4096", f"listen 127.0.0.1:{port}")
-        .replace("/var/cache/nginx/", f"{home}/cache-")
+        .replace("/tmp/", f"{home}/")
     )  # fmt: skip
     user = "user root;\n" if os.geteuid() == 0 else ""
     process.write_text(
