@@ -118,6 +118,7 @@ class Servers:
             "PATRONI_POSTGRESQL_BIN_DIR": str(newest_postgresql()),
             "PATRONI_SUPERUSER_PASSWORD": PASSWORD,
             "PATRONI_REPLICATION_PASSWORD": PASSWORD,
+            "PATRONI_REWIND_PASSWORD": PASSWORD,
             "PGHOST": str(self.folder / name),
         }
 

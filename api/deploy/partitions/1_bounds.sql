@@ -5,6 +5,13 @@
 set statement_timeout = 0;
 set lock_timeout = '500ms';
 
+do $$ begin
+    if current_setting('server_version_num')::int < 170000 then
+        raise exception 'identity columns of divided tables need PostgreSQL 17 or newer';
+    end if;
+end $$;
+
+set client_min_messages = warning;
 alter table images drop constraint if exists images_range;
 alter table images add constraint images_range check (image_id < :until) not valid;
 alter table attachments drop constraint if exists attachments_range;

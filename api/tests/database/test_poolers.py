@@ -107,7 +107,8 @@ async def test_with_the_limits_of_the_role_everything_works(dsn, pooler, serve, 
     ask(dsn, LIMITS)
     # In transaction mode, more sessions of the service than of the server.
     size = 2 if mode == "transaction" else 16
-    client = await serve(postgres_dsn=pooler("pooled", mode, size), pool_size=8, stream_pool_size=4, chunk_size=5)
+    dsn = f"{pooler('pooled', mode, size)} target_session_attrs=read-write"
+    client = await serve(postgres_dsn=dsn, pool_size=8, stream_pool_size=4, chunk_size=5)
 
     async def visit(n):
         form = {"tags": "pooled", "image": BytesIO(drawn("PNG"))}
