@@ -36,8 +36,8 @@ def newest_postgresql() -> Path | None:
 class Ports:
     """Ports that are free, each given once."""
 
-    def __init__(self) -> None:
-        self._next = 24000
+    def __init__(self, first: int = 24000) -> None:
+        self._next = first
 
     def take(self) -> int:
         while True:
@@ -164,6 +164,58 @@ class Servers:
     def end(self) -> None:
         for process in (*self.patroni.values(), self.etcd):
             process.kill()
+
+
+class Bucket:
+    """SeaweedFS with one bucket, which keeps what it has when it is killed and started again."""
+
+    def __init__(self, folder: Path, ports: Ports) -> None:
+        (folder / "bucket").mkdir()
+        key, secret = "key", "secret"
+        identity = {
+            "name": "kt",
+            "credentials": [{"accessKey": key, "secretKey": secret}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = (ports.take() for _ in range(8))
+        self._places = f"-master=127.0.0.1:{master}.{master_grpc}", f"-filer=127.0.0.1:{filer}.{filer_grpc}"
+        flags = {
+            "dir": folder / "bucket", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "master.telemetry": "false",
+            "master.port": master, "master.port.grpc": master_grpc, "master.volumeSizeLimitMB": 64,
+            "volume.port": volume, "volume.port.grpc": volume_grpc, "volume.max": 100, "volume.minFreeSpace": "1",
+            "filer": "true", "filer.port": filer, "filer.port.grpc": filer_grpc, "filer.localSocket": folder / "filer.sock",
+            "s3": "true", "s3.port": s3, "s3.port.grpc": s3_grpc, "s3.port.iceberg": 0, "s3.port.lance": 0,
+            "s3.localSocket": folder / "s3.sock", "s3.config": folder / "s3.json",
+        }  # fmt: skip
+        self._process = Process(
+            folder,
+            "weed",
+            [find("weed") or "", "-logtostderr=true", "server", *(f"-{k}={v}" for k, v in flags.items())],
+        )
+        self.environment = {
+            "KT_IMAGES_STORE": "s3://images/files",
+            "KT_IMAGES_STORE_ENDPOINT": f"http://127.0.0.1:{s3}",
+            "KT_IMAGES_STORE_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+        }
+
+    def start(self) -> None:
+        self._process.start()
+        wait_until(self._is_made, 60)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def _is_made(self) -> bool:
+        """Make the bucket unless it is there; return whether it is."""
+        words = "s3.bucket.create -name images\ns3.bucket.list\n"
+        command = [find("weed") or "", "shell", *self._places]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(command, input=words, capture_output=True, text=True, check=False, timeout=10)
+            return "  images" in done.stdout
+        return False
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 import cluster
-from cluster import DEPLOYED, Ports, Process, Servers, find
+from cluster import DEPLOYED, Bucket, Ports, Process, Servers, find
 from kt_images.client import Client, ClientError
 from pictures import drawn
 from services import Service, wait_until
@@ -91,12 +91,26 @@ def servers(folder):
 
 
 @pytest.fixture
-def services(servers: Servers):
+def bucket(servers: Servers):
+    """The store of both services: a bucket where there is a wheel of SeaweedFS, else None for a folder that they share."""
+    made = Bucket(servers.folder, Ports(25000)) if find("weed") else None
+    if made:
+        made.start()
+    yield made
+    if made:
+        made.kill()
+
+
+@pytest.fixture
+def services(servers: Servers, bucket):
     command = [sys.executable, "-m", "kt_images.manage.load_fixtures", "--upgrade", "--postgres_dsn", servers.dsn]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
     ports, made = Ports(), []
     for _ in range(2):
-        made.append(Service(servers.dsn, servers.folder, ports.take()))
+        home = servers.folder / f"service-{len(made)}" if bucket else servers.folder
+        home.mkdir(exist_ok=True)
+        environment = bucket.environment if bucket else {}
+        made.append(Service(servers.dsn, home, ports.take(), environment=environment))
         made[-1].start()
     yield made
     for service in made:
@@ -129,7 +143,7 @@ def web(servers: Servers, services):
     nginx.kill()
 
 
-async def test_clients_see_nothing_wrong_while_each_part_fails_over(servers: Servers, services, web):
+async def test_clients_see_nothing_wrong_while_each_part_fails_over(servers: Servers, bucket, services, web):
     nginx, url = web
     load = Load(url)
 
@@ -148,6 +162,8 @@ async def test_clients_see_nothing_wrong_while_each_part_fails_over(servers: Ser
             await in_thread(service.end)
             await in_thread(service.start)
         await in_thread(nginx.kill, nginx.start)
+        if bucket:
+            await in_thread(bucket.kill, bucket.start)
         # PostgreSQL alone
         former = servers.primary()
         await in_thread(lambda: servers.crash(former))
@@ -163,10 +179,10 @@ async def test_clients_see_nothing_wrong_while_each_part_fails_over(servers: Ser
         load.ended.set()
     print(f"{len(load.stored)} uploads, {load.lists} lists, {load.broken} broken ones")
     assert load.failures == []
-    await compare(load, services, servers)
+    await compare(load, services)
 
 
-async def compare(load: Load, services, servers: Servers):
+async def compare(load: Load, services):
     for service in services:
         async with Client(service.url) as client:
             assert set(load.stored) <= {image.image_id async for image in client.images()}
@@ -174,7 +190,10 @@ async def compare(load: Load, services, servers: Servers):
                 (attachment,) = await client.attachments(image_id)
                 content = await client.media(image_id, attachment.filename)
                 assert hashlib.sha256(content).hexdigest() == sha256
-    command = [sys.executable, "-m", "kt_images.manage.check", "--deep", "--postgres_dsn", servers.dsn]
-    command += ["--uploads_dir", str(servers.folder / "images")]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=120)
+    command = [sys.executable, "-m", "kt_images.manage.check", "--deep", "--postgres_dsn", services[0].dsn]
+    command += ["--uploads_dir", str(services[0].folder / "images")]
+    environment = {**os.environ, **services[0].environment}
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
