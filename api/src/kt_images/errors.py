@@ -240,6 +240,12 @@ class UnlimitedError(KtImagesError):
         )
 
 
+class StoreMovedError(UnavailableError):
+    """The store of this process is not the database's any more: its files were moved to another one."""
+
+    sentence = "The files were moved to another store; the service has to be started anew with the setting of that one"
+
+
 class CommitInDoubtError(UnavailableError):
     """The connection broke during COMMIT: the transaction may be committed or not."""
 

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 
 from kt_images.base_settings import Settings
-from kt_images.database import replication, schema
+from kt_images.database import replication, schema, stores
 from kt_images.database.database import Database
-from kt_images.errors import DiskFullError, KtImagesError, SchemaError
+from kt_images.errors import DiskFullError, KtImagesError, SchemaError, StoreMovedError
 from kt_images.files.store import Store
 from kt_images.files.threads import StuckError
 
@@ -65,6 +65,9 @@ class Readiness:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await schema.check(self._database.primary.statements)
+                await stores.check(self._database.primary.statements, self._store.entered)
+        except StoreMovedError:
+            return "store"
         except SchemaError:
             return "schema"
         except (KtImagesError, TimeoutError):

@@ -70,8 +70,15 @@ class Disk:
         self._id: str | None = None
         self._durable: set[Path] = set()  # the objects' folders that are known to outlive a power cut
 
+    @property
+    def entered(self) -> str | None:
+        return self._id
+
     async def open(self) -> None:
         await threads.write(self._open)
+
+    async def identity(self) -> str | None:
+        return await threads.read(self._identity)
 
     async def claim(self) -> str:
         return await threads.write(self._claim)
@@ -136,6 +143,10 @@ class Disk:
         with translated_errors(translate):
             self._root.mkdir(parents=True, exist_ok=True)
         self._check()
+
+    def _identity(self) -> str | None:
+        with translated_errors(translate):
+            return self._found_id() if self._marker.exists() else None
 
     def _claim(self) -> str:
         with translated_errors(translate):

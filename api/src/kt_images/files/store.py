@@ -68,8 +68,15 @@ class InMemory:
 class Store(Protocol):
     """Objects by their keys. No method blocks the event loop; each raises UnavailableError when out of reach."""
 
+    @property
+    def entered(self) -> str | None:
+        """The id of the store, once it was entered."""
+
     async def open(self) -> None:
         """Prepare the place where objects are kept, and see that it can be written."""
+
+    async def identity(self) -> str | None:
+        """Return the store's id; None for a place that is no store yet."""
 
     async def claim(self) -> str:
         """Return the store's id; a new store gets one first. Raises DiskFullError."""
