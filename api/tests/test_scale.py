@@ -11,6 +11,7 @@ import yaml
 import cluster
 from cluster import DEPLOYED, find
 from conftest import ROOT
+from kt_images.base_settings import Settings, variable
 
 COMPOSE = (DEPLOYED / "docker-compose.scale.yml").read_text()
 PATRONI = (DEPLOYED / "scale" / "patroni.yml").read_text()
@@ -48,6 +49,17 @@ def test_each_server_is_known_by_its_name_and_to_the_service(services):
         assert environment["PATRONI_POSTGRESQL_CONNECT_ADDRESS"] == f"{name}:5432"
         (volume,) = services[name]["volumes"]
         assert yaml.safe_load(PATRONI)["postgresql"]["data_dir"].startswith(volume.split(":")[1])
+
+
+def test_every_variable_of_the_service_is_a_setting(services):
+    settings = {variable(name) for name in Settings.model_fields} | {"PGPASSWORD"}
+    environment = services["api-1"]["environment"]
+    assert {name for name in environment if not name.startswith("AWS_")} <= settings
+    assert environment == services["api-2"]["environment"]
+    store, bucket = environment["KT_IMAGES_STORE"], services["bucket"]["environment"]
+    assert store.startswith(f"s3://{bucket['BUCKET_NAME']}/")
+    assert environment["AWS_ACCESS_KEY_ID"] == bucket["BUCKET_KEY"]
+    assert environment["AWS_SECRET_ACCESS_KEY"] == bucket["BUCKET_SECRET"]
 
 
 def test_nginx_knows_each_service_by_its_address(services):
