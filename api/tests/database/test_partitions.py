@@ -60,7 +60,9 @@ async def listed(client, query=""):
     return [image["image_id"] for image in images]
 
 
-async def test_a_service_goes_on_while_its_tables_are_divided_and_misses_nothing(divided, serve, tmp_path):
+async def test_a_service_goes_on_while_its_tables_are_divided_and_misses_nothing(
+    divided, new_database, serve, tmp_path
+):
     dsn, apply = divided
     client = await serve(postgres_dsn=dsn)
     stored, failed, numbers, ended = [], [], itertools.count(), asyncio.Event()
@@ -96,6 +98,9 @@ async def test_a_service_goes_on_while_its_tables_are_divided_and_misses_nothing
         stored.append((await answer.json())["image_id"])
     assert await listed(client) == sorted(stored)
     await compare(client, dsn, tmp_path, sorted(stored))
+    dsn = await asyncio.to_thread(new_database, "undivided")
+    assert await manage("restore", dsn, tmp_path / "restored", str(tmp_path / "images.tar"))
+    assert ask(dsn, "select count(*) from images") == [(len(stored) - 2,)]
 
 
 async def compare(client, dsn, folder, ids):
@@ -114,7 +119,23 @@ async def compare(client, dsn, folder, ids):
         assert (await client.post(f"/images/{one}/attachment/b.png", data=form)).status == 200
         assert (await client.delete(f"/images/{one}")).status == 204
     assert ask(dsn, "select count(*) from orphans") == [(4,)]
-    command = [sys.executable, "-m", "kt_images.manage.check", "--postgres_dsn", dsn, "--deep"]
-    command += ["--uploads_dir", str(folder / "images")]
+    store = folder / "images"
+    assert await manage("check", dsn, store, "--deep")
+    assert await manage("backup", dsn, store, str(folder / "images.tar"))
+
+
+async def manage(name, dsn, store, *arguments):
+    """Run a command beside the service; return whether it ends well."""
+    command = [
+        sys.executable,
+        "-m",
+        f"kt_images.manage.{name}",
+        "--postgres_dsn",
+        dsn,
+        "--uploads_dir",
+        store,
+        *arguments,
+    ]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+    return True
