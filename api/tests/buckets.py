@@ -168,6 +168,7 @@ class Proxy:
         self.spoil = b""  # replaces these bytes of a request by others
         self.delay = 0.0  # seconds before the first byte of an answer
         self.seen: list[bytes] = []  # the first lines of requests
+        self.heads: list[bytes] = []  # what their first packets had
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
@@ -209,6 +210,7 @@ class Proxy:
             line = data.partition(b"\r\n")[0]
             if line.endswith(b"HTTP/1.1"):
                 self.seen.append(line)
+                self.heads.append(data)
             if self.lose and data.startswith(self.lose):
                 self.lose, state["lost"] = b"", True
             if self.spoil:
