@@ -71,7 +71,7 @@ class Bucket:
         return self._id
 
     async def open(self) -> None:
-        await threads.write(self._prepare_folder)
+        await threads.write(self._prepare)
         try:
             await self.identity()
         except UnavailableError as error:
@@ -243,7 +243,8 @@ class Bucket:
             raise UnavailableError(threads.StuckError.sentence)
         self._client.put(name, received.path, content_type, received.size)
 
-    def _prepare_folder(self) -> None:
+    def _prepare(self) -> None:
+        self._client_made = self._make_client()  # raises UnavailableError without credentials
         with translated_errors(failures.translate):
             (self._folder / "incoming").mkdir(parents=True, exist_ok=True)
 
