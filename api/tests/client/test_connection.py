@@ -1,6 +1,7 @@
 """What another service can do to the client: nothing but an error."""
 
 import asyncio
+import contextlib
 import time
 import zlib
 
@@ -134,6 +135,24 @@ class Flaky:
             request.transport.abort()
             await asyncio.sleep(1)
         return web.json_response({"error": "Not now"}, status=503, headers={"Retry-After": "0"})
+
+
+@pytest.mark.parametrize(("headers", "requests"), [({"Retry-After": "0"}, 3), ({}, 1)])
+async def test_a_proxy_whose_service_is_gone_is_asked_again_and_a_statement_that_is_too_slow_is_not(
+    client_of, headers, requests
+):
+    asked = []
+
+    async def answer(request):
+        asked.append(request.path)
+        if len(asked) > 2:
+            return web.json_response(IMAGE)
+        return web.json_response({"error": "No answer"}, status=504, headers=headers)
+
+    client = await client_of(("*", "/{rest:.*}", answer))
+    with contextlib.nullcontext() if headers else pytest.raises(RefusedError, match="No answer"):
+        await client.image(1)
+    assert len(asked) == requests
 
 
 @pytest.mark.parametrize("breaks", [False, True])

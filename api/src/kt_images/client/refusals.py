@@ -40,8 +40,9 @@ _read_refusal = Decoder(_Refusal).decode
 def error_of(response: aiohttp.ClientResponse, body: bytes, *, is_key_sent: bool) -> ClientError:
     """Return the error for an answer with a status of 400 or more."""
     sentence, faults = _sentence(response, body)
-    if response.status in UNAVAILABLE:
-        wait = response.headers.get("Retry-After", "")
+    wait = response.headers.get("Retry-After", "")
+    # The service's own 504 is a statement that takes too long, without the header; nginx's, a service that is gone.
+    if response.status in UNAVAILABLE or (response.status == HTTPStatus.GATEWAY_TIMEOUT and wait):
         return UnreachableError(sentence, min(float(wait), LONGEST_PAUSE) if wait.isdecimal() else 0.0)
     # A proxy may ask for a password, which is no key.
     scheme = response.headers.get("WWW-Authenticate", "").partition(" ")[0].lower()

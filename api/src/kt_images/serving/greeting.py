@@ -6,6 +6,7 @@ from yarl import URL
 
 from kt_images import logs
 from kt_images.base_settings import Access, Settings
+from kt_images.files.stores import name_of
 from kt_images.serving.sockets import Place
 
 KEYS = "python3 -m kt_images.manage.keys create NAME --scopes read,write,delete,admin,metrics"
@@ -19,7 +20,7 @@ def greet(settings: Settings, place: Place) -> None:
     first, port = addresses[0]
     host = "localhost" if first.is_unspecified else str(first)
     url = str(URL.build(scheme="http", host=host, port=port)) + settings.base_path
-    folders = f"image files are in {settings.uploads_dir.resolve()}"
+    folders = f"image files are in {name_of(settings)}"
     if not settings.postgres_dsn:
         folders = f"database is in {settings.database_dir.resolve()}, the {folders}"
     logs.say(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
