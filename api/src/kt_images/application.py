@@ -23,6 +23,7 @@ from kt_images.views.metrics import MetricsView
 from kt_images.views.sending import Room
 from kt_images.views.tag_rename import TagRenameView
 from kt_images.views.tags import TagsView
+from kt_images.views.thumbnail import ThumbnailView
 from kt_images.views.uploads import UploadView
 
 # Any text of a path, braces included; whether it is an id or a name is for the views to say.
@@ -33,6 +34,7 @@ VIEWS = {
     "/images/count": ImageCountView,
     "/images/upload": UploadView,
     f"/images/{IMAGE_ID}": ImageView,
+    f"/images/{IMAGE_ID}/thumbnail": ThumbnailView,
     f"/images/{IMAGE_ID}/attachments": AttachmentsView,
     f"/images/{IMAGE_ID}/attachment/{FILENAME}": AttachmentView,
     "/tags": TagsView,

@@ -42,6 +42,12 @@ class AttachmentNotFoundError(NotFoundError):
     sentence = "The image has no attachment of this name; /images/{image_id}/attachments lists those it has"
 
 
+class NoPictureError(NotFoundError):
+    """No file is stored for the image."""
+
+    sentence = "No file is stored for this image"
+
+
 class ReplacedError(NotFoundError):
     """The attachment has other bytes than the URL asks for."""
 
