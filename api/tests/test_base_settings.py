@@ -97,6 +97,14 @@ def test_the_sentence_says_what_the_value_must_be(flag, value, why, capsys):
     assert capsys.readouterr().err == f"The setting --{flag} ({name.upper()}) is invalid: {why}\n"
 
 
+def test_the_help_shows_choices_as_they_are_written(capsys):
+    with pytest.raises(SystemExit):
+        read_settings(["--help"])
+    shown = capsys.readouterr().out
+    assert "--access {open,keys-to-write,keys}" in shown
+    assert "--access_log {off,text,json}" in shown
+
+
 def test_the_help_shows_defaults_as_they_are_written_and_no_empty_ones(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):

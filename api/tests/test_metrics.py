@@ -213,12 +213,12 @@ def test_several_processes_answer_as_one_and_what_the_dead_have_counted_stays(tm
 def documented():
     """The rows of the table in operating.md."""
     return re.findall(
-        r"^\| `((?:kt_images|process)_[a-z_]+)` \| ([^|]*?) \| ([^|]*?) \|$", OPERATING.read_text(), re.MULTILINE
+        r"^\| `((?:kt_images|process|python)_[a-z_]+)` \| ([^|]*?) \| ([^|]*?) \|$", OPERATING.read_text(), re.MULTILINE
     )
 
 
 def declared():
-    for family in metrics.REGISTRY.collect():
+    for family in [*metrics.REGISTRY.collect(), *exposition._platform.collect()]:
         name = family.name + ("_total" if family.type == "counter" else "")
         yield name, family.type, family.documentation
 

@@ -255,7 +255,13 @@ class Settings(BaseSettings):
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Leaves out defaults that are empty."""
+    """Leaves out defaults that are empty; shows choices as they are written, not as the code names them."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        kind = Settings.model_fields[action.dest].annotation if action.dest in Settings.model_fields else None
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            action.metavar = f"{{{','.join(kind)}}}"
+        super().add_argument(action)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help and action.help.replace(" (default: )", "")

@@ -64,6 +64,12 @@ class MissingKeyError(UnauthorizedError):
     sentence = "This call needs a key, in the header Authorization: Bearer …; who runs the service makes keys"
 
 
+class MalformedAuthorizationError(UnauthorizedError):
+    """Something came, but not a key in its one form."""
+
+    sentence = "A key is sent with the word Bearer before it, in one header: Authorization: Bearer kti_…"
+
+
 class UnknownKeyError(UnauthorizedError):
     """There is no such key, or not any more."""
 

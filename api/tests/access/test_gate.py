@@ -116,6 +116,10 @@ async def test_refusals_say_what_is_missing(serve, new_key, monkeypatch):
     )  # fmt: skip
     answer = await client.get("/images", headers=bearing("nonsense"))
     assert await answer.json() == {"error": "The key is not valid: it is misspelt or was revoked"}
+    for wrong in ({"Authorization": new_key("read")}, {"Authorization": "Basic eDp5"}):
+        answer = await client.get("/images", headers=wrong)
+        assert answer.status == 401
+        assert "in one header: Authorization: Bearer kti_…" in (await answer.json())["error"]
     answer = await client.post("/images", json={"filename": "a.jpg"}, headers=bearing(new_key("read")))
     assert answer.status == 403
     assert "lacks the scope write" in (await answer.json())["error"]

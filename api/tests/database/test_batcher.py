@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 import tracemalloc
 
 import psycopg2.errors
@@ -94,7 +93,7 @@ async def test_what_nobody_waits_for_any_more_is_not_run(pool, statements):
 
 
 async def test_a_statement_that_takes_too_long_fails_those_that_share_it_and_nobody_else(dsn, statements):
-    async with Pool(dsn, 4, Limits(statement=0.3)) as pool:
+    async with Pool(dsn, 4, Limits(statement=1)) as pool:
 
         async def run(seconds):
             statements.append(list(seconds))
@@ -104,9 +103,8 @@ async def test_a_statement_that_takes_too_long_fails_those_that_share_it_and_nob
         slow = Batcher(run)
         hanging = [asyncio.create_task(slow.ask(5)) for _ in range(TURNS + 10)]
         await asyncio.sleep(0.1)
-        began = time.monotonic()
         assert await slow.ask(0) == 0
-        assert time.monotonic() - began < 0.25  # while the others hang
+        assert not any(task.done() for task in hanging)
         answers = await asyncio.gather(*hanging, return_exceptions=True)
         assert {type(answer) for answer in answers} == {errors.TooSlowError}
         assert len(statements) == TURNS + 2  # none was tried again

@@ -171,8 +171,8 @@ def test_during_immediate_restarts_every_call_is_answered_or_503_and_none_hangs(
     print(f"{ROUNDS} restarts: {dict(crowd.answers)}, slowest {dict(crowd.slowest)}", end="")
     assert {outcome for _, outcome in crowd.answers} == {200, 201, 503, "connected", "refused"}
     # A list may meet one restart after another.
-    assert max(seconds for name, seconds in crowd.slowest.items() if name != "list") < 3
-    assert crowd.slowest["list"] < 10
+    assert max(seconds for name, seconds in crowd.slowest.items() if name != "list") < 10
+    assert crowd.slowest["list"] < 20
     assert (complaints, left_over) == ([], [])
 
 

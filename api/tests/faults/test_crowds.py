@@ -62,7 +62,7 @@ async def test_a_crowd_of_uploads_takes_little_memory_and_holds_up_nobody(servic
         )
         assert refused >= count - 100 - 20
         assert more < 300 * MEGABYTE
-        assert p99 < 0.5
+        assert p99 < (0.5 if thorough else 2)
         async with asyncio.timeout(10):
             while process.num_fds() > 60:
                 await asyncio.sleep(0.1)
@@ -139,7 +139,7 @@ async def test_more_clients_than_descriptors_are_refused_and_nothing_else_happen
         async with aiohttp.ClientSession(url) as session:
             for name in crowd.calls:
                 assert await crowd.call(session, name) in {200, 201}, name
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 10
 
         silent, before = [], used(process)
         with contextlib.suppress(ConnectionError):
@@ -260,9 +260,9 @@ async def test_a_crowd_that_never_sends_a_whole_head_is_let_go_in_time_and_holds
     )
     assert most > count * 0.9
     assert min(lived) > 9
-    assert max(lived) < 15
+    assert max(lived) < (15 if thorough else 30)
     assert more < 50 * MEGABYTE + count * 30 * 1024
-    assert p99 < 0.1
+    assert p99 < (0.1 if thorough else 1)
     assert process.num_fds() < 60
 
 

@@ -47,7 +47,7 @@ async def test_who_dribbles_a_head_is_let_go_however_busy_he_is(hurried, client)
 
     dribbling = asyncio.create_task(dribble())
     await ended(reader)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10  # to dribble all of it takes twice as long
     dribbling.cancel()
     await asyncio.wait([dribbling])
     writer.close()

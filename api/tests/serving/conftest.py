@@ -52,6 +52,12 @@ def _is_worker(process):
     return False
 
 
+def _lives(process):
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two looks
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 @pytest.fixture
 def workers(tmp_path):
     """Start such a service; it must leave no process behind."""
@@ -78,6 +84,6 @@ def workers(tmp_path):
                     started.extend(running.kin())
             finally:
                 process.kill()
-        wait_until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in started))
+        wait_until(lambda: not any(_lives(one) for one in started))
 
     return start

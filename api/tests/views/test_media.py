@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from PIL import ExifTags, Image
 
+from kt_images import metrics
 from kt_images.errors import DiskFullError
 from kt_images.files.decoders import Decoders
 from kt_images.files.disk import Disk
@@ -319,7 +320,10 @@ async def test_a_reader_that_does_not_read_is_left(serve):
     await upload(client, noise())
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
     writer.write(b"GET /media/1/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    await asyncio.sleep(1.5)
+    await reader.readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(20):
+        while metrics.IN_FLIGHT._value.get():
+            await asyncio.sleep(0.05)
     received = 0
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         while True:

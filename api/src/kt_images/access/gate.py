@@ -16,6 +16,7 @@ from kt_images.base_settings import Access
 from kt_images.errors import (
     ExpiredKeyError,
     ForbiddenError,
+    MalformedAuthorizationError,
     MissingKeyError,
     TooSlowError,
     UnauthorizedError,
@@ -44,6 +45,7 @@ REFUSALS = {
     kind: KEY_REFUSALS.labels(reason)
     for kind, reason in {
         MissingKeyError: "missing",
+        MalformedAuthorizationError: "unknown",
         UnknownKeyError: "unknown",
         ExpiredKeyError: "expired",
         ForbiddenError: "scope",
@@ -96,9 +98,9 @@ class Gate:
             raise MissingKeyError
         scheme, _, text = given[0].partition(" ")
         try:
-            if len(given) > 1 or scheme.lower() != "bearer" or len(text) > LONGEST:
-                raise UnknownKeyError
-            if (secret := secrets.parse(text.strip())) is None:
+            if len(given) > 1 or scheme.lower() != "bearer":
+                raise MalformedAuthorizationError
+            if len(text) > LONGEST or (secret := secrets.parse(text.strip())) is None:
                 raise UnknownKeyError
             return await request.app[KEYRING].holder(secret, from_memory=from_memory)
         except UnauthorizedError:

@@ -18,6 +18,7 @@ SENTENCES = {
     "list_type": "This must be a list",
     "too_long": "Give at most {max_length}",
     "enum": "This must be {expected}",
+    "literal_error": "This must be {expected}",
     "json_invalid": "This is not valid JSON in UTF-8",
     "model_type": 'This must be a JSON object, as in {{"filename": "example.jpg"}}',
 }
