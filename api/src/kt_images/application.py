@@ -12,7 +12,7 @@ from kt_images.http.expect import on_expect
 from kt_images.http.in_flight import IN_FLIGHT, InFlight
 from kt_images.http.sites import Sites
 from kt_images.shares import share
-from kt_images.views import app_keys, documentation, pages
+from kt_images.views import app_keys, documentation, gallery, pages
 from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
 from kt_images.views.call import scope_of
 from kt_images.views.health import HealthView, ReadyView
@@ -50,7 +50,8 @@ VIEWS = {
 }
 
 PAGES = {
-    "/": pages.home,
+    "/": gallery.home,
+    "/gallery/{name:[^/]+}": gallery.file,
     "/oas": pages.file("index.html", "text/html"),
     "/oas/index.js": pages.file("index.js", "text/javascript"),
     "/oas/index.css": pages.file("index.css", "text/css"),
