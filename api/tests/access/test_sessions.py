@@ -63,7 +63,7 @@ async def test_a_key_is_exchanged_for_a_cookie_that_may_do_what_the_key_may(serv
 async def test_one_is_told_who_one_is_and_what_one_may_do(serve, made):
     every = [str(scope) for scope in Scope]
     key = await made("read", "write")
-    nobody = {"key_id": None, "name": None, "expires_at": None}
+    nobody = {"signed_in": False, "key_id": None, "name": None, "expires_at": None}
     for access, free, with_key in (
         (Access.OPEN, every, every),
         (Access.KEYS_TO_WRITE, ["read"], ["read", "write"]),
@@ -76,12 +76,12 @@ async def test_one_is_told_who_one_is_and_what_one_may_do(serve, made):
         told = await opened.json()
         ends = datetime.fromisoformat(told.pop("expires_at")) - datetime.now(UTC)
         assert timedelta(days=29, hours=23) < ends <= timedelta(days=30)
-        assert told == {"access": access, "key_id": key["id"], "name": "a test", "scopes": with_key}
+        assert told == {"access": access, "signed_in": True, "key_id": key["id"], "name": "a test", "scopes": with_key}
         again = await (await client.get("/session", headers=with_cookie(opened.cookies["kt_images_session"]))).json()
         assert again.items() >= told.items()
         assert again["expires_at"] is not None
         by_key = await client.get("/session", headers={"Authorization": f"Bearer {key['key']}"})
-        assert (await by_key.json()) == told | {"expires_at": None}
+        assert (await by_key.json()) == told | {"signed_in": False, "expires_at": None}
         assert by_key.headers["Cache-Control"] == "private, no-store"
 
 

@@ -24,6 +24,7 @@ class SessionState(BaseModel):
     """Who calls, and what they may do."""
 
     access: Access = Field(description="Who needs a key: nobody, who changes something, or everybody.")
+    signed_in: bool = Field(description="Whether the caller has a session.")
     key_id: str | None = Field(description="The id of the key that is used; null: none is.")
     name: str | None = Field(description="The name of that key.")
     scopes: list[Scope] = Field(description="What may be done, with that key and without.")

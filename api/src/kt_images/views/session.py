@@ -1,7 +1,5 @@
 """/session: a browser's page signs in with a key, tells who one is, and signs out."""
 
-from datetime import datetime
-
 from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r204, r401
 
@@ -32,10 +30,9 @@ class SessionView(View):
         """
         holder = await self.request.app[GATE].visitor(self.request)
         if not holder:
-            return self._state(None, None)
+            return self._state(None)
         note(self.request, holder)
-        session = self.request.get(SESSION)
-        return self._state(holder, session.expires_at if session else holder.expires_at)
+        return self._state(holder, self.request.get(SESSION))
 
     head = get
 
@@ -53,7 +50,7 @@ class SessionView(View):
         secret, holder = await self.request.app[GATE].exchange(self.request, new.key.strip())
         session = await self.request.app[SESSIONS].open(secret, holder.seconds)
         note(self.request, holder)
-        response = self._state(holder, session.expires_at)
+        response = self._state(holder, session)
         self._set_cookie(response, session)
         return response
 
@@ -70,15 +67,17 @@ class SessionView(View):
         self._set_cookie(response, None)
         return response
 
-    def _state(self, holder: Holder | None, expires_at: datetime | None) -> web.Response:
+    def _state(self, holder: Holder | None, session: Session | None = None) -> web.Response:
         gate = self.request.app[GATE]
         allowed = gate.free | (holder.scopes if holder else frozenset())
+        bound = session or holder
         state = SessionState(
             access=gate.access,
+            signed_in=session is not None,
             key_id=holder.key_id if holder else None,
             name=holder.name if holder else None,
             scopes=[scope for scope in Scope if scope in allowed],
-            expires_at=expires_at,
+            expires_at=bound.expires_at if bound else None,
         )
         response = json_answer(state)
         response.headers["Cache-Control"] = "no-store"
