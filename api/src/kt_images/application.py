@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from kt_images import lifecycle
-from kt_images.access.gate import Gate
+from kt_images.access.gate import GATE, Gate
 from kt_images.base_settings import Settings
 from kt_images.http import addresses, expect, problems, protocol, safety
 from kt_images.http.expect import on_expect
@@ -21,6 +21,7 @@ from kt_images.views.keys import KeyRotationView, KeysView, KeyView
 from kt_images.views.media import MediaView
 from kt_images.views.metrics import MetricsView
 from kt_images.views.sending import Room
+from kt_images.views.session import SessionView
 from kt_images.views.tag_rename import TagRenameView
 from kt_images.views.tags import TagsView
 from kt_images.views.thumbnail import ThumbnailView
@@ -44,6 +45,7 @@ VIEWS = {
     "/keys": KeysView,
     f"/keys/{KEY_ID}": KeyView,
     f"/keys/{KEY_ID}/rotate": KeyRotationView,
+    "/session": SessionView,
     "/healthz": HealthView,
     "/readyz": ReadyView,
     "/metrics": MetricsView,
@@ -79,7 +81,7 @@ def create_app(settings: Settings) -> web.Application:
         expect.middleware,
     ]
     app = web.Application(middlewares=middlewares)
-    app[IN_FLIGHT] = in_flight
+    app[IN_FLIGHT], app[GATE] = in_flight, gate
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
     app[app_keys.ROOM] = Room(share(ROOM_BYTES, settings.workers))
