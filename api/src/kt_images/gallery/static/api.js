@@ -11,6 +11,7 @@
  * @typedef {{access: string, signed_in: boolean, name: string | null, scopes: string[]}} Session
  */
 
+import { tell } from "./bus.js";
 import { parameters } from "./query.js";
 
 /** The service's own URL, wherever a proxy publishes it. */
@@ -80,6 +81,7 @@ async function refusal(answer) {
 function refused(status, said, wait) {
   const details = (said.details ?? []).map((one) => one.msg).join("; ");
   const sentence = said.error || `The service answered with the status ${status}`;
+  if (status === 401) tell("signin", { reason: sentence });
   return new ServiceError(details ? `${sentence}: ${details}` : sentence, status, Number(wait) || 0);
 }
 

@@ -1,10 +1,12 @@
 /** The page: its parts, which know each other by `bus.js` alone, and what belongs to none of them. */
 
+import "./account.js";
 import "./actions.js";
 import "./announcer.js";
 import "./grid.js";
 import "./search.js";
 import "./selection-bar.js";
+import "./sign-in.js";
 import "./status.js";
 import "./toasts.js";
 import "./uploads.js";

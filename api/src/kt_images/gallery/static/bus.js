@@ -11,7 +11,7 @@
  * @property {{}} stale  many have changed, or new ones were stored: what is shown is to be asked for again
  * @property {{}} selection  the selection is another one
  * @property {{}} session  somebody has signed in or out
- * @property {{}} signin  the service wants a key
+ * @property {{reason?: string}} signin  the service wants a key, or somebody wants to give one
  * @property {{files: File[]}} files  these are to be uploaded
  * @property {{say: string}} say  screen readers are to say this
  */
