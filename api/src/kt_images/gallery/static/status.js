@@ -43,6 +43,7 @@ class Status extends HTMLElement {
   }
 
   #words() {
+    if (this.#trouble?.status === 401) return []; // the dialog that asks for a key says it
     if (this.#trouble) return [el("p", { class: "trouble" }, icon("retry"), this.#trouble.message)];
     if (!this.#result?.isKnown || this.#result.total) return [];
     if (!isEverything(this.#result.query)) {
