@@ -174,3 +174,16 @@ async def test_the_dialog_fits_a_narrow_phone_and_twice_the_size(serve, browse):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 360
         await asyncio.sleep(0)
+
+
+async def test_below_a_path_the_session_is_for_that_path_alone(serve, page, new_key, rows):
+    await rows(2)
+    client = await serve(access=Access.KEYS, base_path="/pics")
+    await page.goto(str(client.make_url("/pics/")))
+    await sign_in(page, await new_key("read"))
+    await page.get_by_text("2 images").wait_for()
+    (cookie,) = await page.context.cookies()
+    assert cookie["path"] == "/pics"
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_role("dialog", name="Sign in").wait_for()
+    assert await page.context.cookies() == []
