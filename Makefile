@@ -5,7 +5,7 @@ python := $(venv)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check --editable
 sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test slow faults bench lint format docs openapi constraints clean
+.PHONY: help run test slow faults bench lint page format docs openapi constraints clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -23,11 +23,18 @@ slow: $(venv)/dev ## Run the tests that take minutes
 faults: $(venv)/dev ## Kill, trace, starve and restart the service for half an hour; needs strace and the right to mount
 	@KT_TEST_ROUNDS=50 KT_IMAGES_FAULTS=all $(venv)/bin/pytest -s -v api/tests/faults api/tests/database api/tests/views/test_listing.py
 
-lint: $(venv)/dev ## Run ruff, mypy and the check of imports
+lint: $(venv)/dev page ## Run ruff, mypy and the check of imports, and `make page`
 	@$(venv)/bin/ruff check $(sources)
 	@$(venv)/bin/ruff format --check $(sources)
 	@$(venv)/bin/mypy --config-file api/pyproject.toml api/src
 	@$(venv)/bin/lint-imports --no-logo --no-cache api/pyproject.toml
+
+# The scripts of the gallery. What looks at them comes from npm; where that cannot be, this says so and goes on.
+page: ## Check the scripts of the gallery with biome and tsc, where there is npm
+	@cd api/tests/gallery && if ! command -v npm >/dev/null; then echo 'without npm, the scripts of the gallery are not linted'; \
+	elif ! [ node_modules/.done -nt package.json ] && ! { npm install --silent && touch node_modules/.done; }; then \
+		echo 'npm could not install biome and tsc: the scripts of the gallery are not linted'; \
+	elif [ -d ../../src/kt_images/gallery ]; then npm run --silent lint; fi
 
 format: $(venv)/dev ## Fix and format the code
 	@$(venv)/bin/ruff check --fix $(sources)

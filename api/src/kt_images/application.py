@@ -5,14 +5,14 @@ import asyncio
 from aiohttp import web
 
 from kt_images import lifecycle
-from kt_images.access.gate import Gate
+from kt_images.access.gate import GATE, Gate
 from kt_images.base_settings import Settings
 from kt_images.http import addresses, expect, problems, protocol, safety
 from kt_images.http.expect import on_expect
 from kt_images.http.in_flight import IN_FLIGHT, InFlight
 from kt_images.http.sites import Sites
 from kt_images.shares import share
-from kt_images.views import app_keys, documentation, pages
+from kt_images.views import app_keys, documentation, gallery, pages
 from kt_images.views.attachments import AttachmentsView, AttachmentView, FoundAttachmentsView
 from kt_images.views.call import scope_of
 from kt_images.views.health import HealthView, ReadyView
@@ -21,8 +21,10 @@ from kt_images.views.keys import KeyRotationView, KeysView, KeyView
 from kt_images.views.media import MediaView
 from kt_images.views.metrics import MetricsView
 from kt_images.views.sending import Room
+from kt_images.views.session import SessionView
 from kt_images.views.tag_rename import TagRenameView
 from kt_images.views.tags import TagsView
+from kt_images.views.thumbnail import ThumbnailView
 from kt_images.views.uploads import UploadView
 
 # Any text of a path, braces included; whether it is an id or a name is for the views to say.
@@ -33,6 +35,7 @@ VIEWS = {
     "/images/count": ImageCountView,
     "/images/upload": UploadView,
     f"/images/{IMAGE_ID}": ImageView,
+    f"/images/{IMAGE_ID}/thumbnail": ThumbnailView,
     f"/images/{IMAGE_ID}/attachments": AttachmentsView,
     f"/images/{IMAGE_ID}/attachment/{FILENAME}": AttachmentView,
     "/tags": TagsView,
@@ -42,13 +45,15 @@ VIEWS = {
     "/keys": KeysView,
     f"/keys/{KEY_ID}": KeyView,
     f"/keys/{KEY_ID}/rotate": KeyRotationView,
+    "/session": SessionView,
     "/healthz": HealthView,
     "/readyz": ReadyView,
     "/metrics": MetricsView,
 }
 
 PAGES = {
-    "/": pages.home,
+    "/": gallery.home,
+    "/gallery/{name:[^/]+}": gallery.file,
     "/oas": pages.file("index.html", "text/html"),
     "/oas/index.js": pages.file("index.js", "text/javascript"),
     "/oas/index.css": pages.file("index.css", "text/css"),
@@ -76,7 +81,7 @@ def create_app(settings: Settings) -> web.Application:
         expect.middleware,
     ]
     app = web.Application(middlewares=middlewares)
-    app[IN_FLIGHT] = in_flight
+    app[IN_FLIGHT], app[GATE] = in_flight, gate
     app[lifecycle.REASONS_TO_END] = []
     app[app_keys.SETTINGS] = settings
     app[app_keys.ROOM] = Room(share(ROOM_BYTES, settings.workers))

@@ -32,7 +32,7 @@ MOST_WORKERS = 128
 
 BASE_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)*")
 # The service's own paths, below which it could not tell its calls apart.
-OWN = {"images", "tags", "attachments", "media", "keys", "oas", "healthz", "readyz", "metrics"}
+OWN = {"images", "tags", "attachments", "media", "keys", "oas", "gallery", "session", "healthz", "readyz", "metrics"}
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
 # Characters that mean nothing else in a URL or to nginx.
 BUCKET_PLACE = re.compile(

@@ -42,6 +42,12 @@ class AttachmentNotFoundError(NotFoundError):
     sentence = "The image has no attachment of this name; /images/{image_id}/attachments lists those it has"
 
 
+class NoPictureError(NotFoundError):
+    """No file is stored for the image."""
+
+    sentence = "No file is stored for this image"
+
+
 class ReplacedError(NotFoundError):
     """The attachment has other bytes than the URL asks for."""
 
@@ -76,6 +82,12 @@ class ExpiredKeyError(UnauthorizedError):
     sentence = "The key has expired; who runs the service makes keys"
 
 
+class EndedSessionError(UnauthorizedError):
+    """The cookie's session has ended, or never was one."""
+
+    sentence = "The session has ended; sign in again"
+
+
 class ForbiddenError(KtImagesError):
     """The key may not do this."""
 
@@ -105,6 +117,12 @@ class OtherSiteError(KtImagesError):
     """A page of another site, in somebody's browser, wants to change something."""
 
     sentence = "Pages of other sites may not change anything here; KT_IMAGES_CORS_ORIGINS lists those that may"
+
+
+class StrayCookieError(OtherSiteError):
+    """A change comes with a session's cookie, and not from the service's own page."""
+
+    sentence = "A session counts for changes by the service's own page alone; send a key in Authorization: Bearer …"
 
 
 class OtherHostError(KtImagesError):

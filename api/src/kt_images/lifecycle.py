@@ -9,14 +9,16 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 
 from aiohttp import web
 
 from kt_images import collector, counting, sampling
 from kt_images.access import gate, usage
 from kt_images.access.keyring import Keyring
+from kt_images.access.sessions import Sessions
 from kt_images.background import meanwhile
-from kt_images.database import schema, session_limits
+from kt_images.database import schema, session_limits, sessions
 from kt_images.database.database import Database
 from kt_images.database.failures import explained
 from kt_images.database.provided import provided
@@ -97,7 +99,7 @@ async def _counting(app: web.Application) -> AsyncIterator[None]:
 async def _keyring(app: web.Application) -> AsyncIterator[None]:
     pools = app[app_keys.DATABASE].primary
     db, keyring = pools.statements, Keyring(pools.shared.find_key)
-    app[gate.KEYRING] = keyring
+    app[gate.KEYRING], app[gate.SESSIONS] = keyring, Sessions(partial(sessions.secret, db))
     async with meanwhile(usage.keep_noting(db, keyring)):
         yield
     await usage.note(db, keyring)

@@ -20,7 +20,7 @@ from kt_images.models.scopes import Scope
 from pictures import drawn
 
 ALL = [*Scope]
-OPEN_PATHS = {"/healthz", "/readyz", "/", "/oas", "/oas/spec"}
+OPEN_PATHS = {"/healthz", "/readyz", "/", "/oas", "/oas/spec", "/session"}
 
 
 @pytest.fixture
@@ -42,6 +42,15 @@ def new_key(dsn):
 
 def bearing(secret):
     return {"Authorization": f"Bearer {secret}"}
+
+
+async def signed_in(client, secret):
+    """Open a session; give the headers that the service's own page then sends."""
+    own = {"Sec-Fetch-Site": "same-origin"}
+    answer = await client.session.post(client.make_url("/session"), json={"key": secret}, headers=own)
+    assert answer.status == 200, await answer.text()
+    client.session.cookie_jar.clear()
+    return own | {"Cookie": f"kt_images_session={answer.cookies['kt_images_session'].value}"}
 
 
 def all_calls(settings):
@@ -66,6 +75,7 @@ async def test_each_call_of_the_application_is_open_only_to_those_who_may(
     monkeypatch.setattr(gate, "DELAY_SECONDS", 0.0)
     client = await serve(access=access)
     holders = {scope: new_key(scope) for scope in ALL}
+    cookies = {scope: await signed_in(client, secret) for scope, secret in holders.items()}
     wrong = secrets.make().text
     calls = all_calls(settings)
     assert {scope for _, _, scope in calls} >= {*ALL, None} - {Scope.METRICS}
@@ -90,6 +100,9 @@ async def test_each_call_of_the_application_is_open_only_to_those_who_may(
             got = await status(bearing(secret))
             assert (got == 403) == (needs_key and of != scope), (method, path, of, got)
             assert got != 401
+            assert await status(cookies[of]) == got, (method, path, of)
+        assert await status({**cookies[Scope.READ], "Cookie": cookies[Scope.READ]["Cookie"][:-1]}) in refused
+        assert await status({**cookies[Scope.READ], **bearing(wrong)}) in refused  # a key wins over a session
 
 
 def test_a_call_without_a_scope_is_refused(settings):

@@ -88,7 +88,8 @@ async def test_caches_are_told_that_an_answer_depends_on_the_path(serve, client)
     for path in ("/images/1/attachments", "/images/1/attachment/a.jpg", "/oas/spec", "/"):
         answer = await client.get(path, allow_redirects=False)
         assert FORWARDED in answer.headers["Vary"]
-        assert "Vary" not in (await (await serve(base_path=PICS)).get(path, allow_redirects=False)).headers
+        below = await (await serve(base_path=PICS)).get(path, allow_redirects=False)
+        assert FORWARDED not in below.headers.get("Vary", "")
     assert "Vary" not in (await client.get("/media/1/a.jpg")).headers
 
 

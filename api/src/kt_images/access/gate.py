@@ -12,18 +12,23 @@ from aiohttp.typedefs import Handler
 
 from kt_images.access import secrets
 from kt_images.access.keyring import Holder, Keyring
+from kt_images.access.secrets import Secret
+from kt_images.access.sessions import COOKIE, Session, Sessions
 from kt_images.base_settings import Access
 from kt_images.errors import (
+    EndedSessionError,
     ExpiredKeyError,
     ForbiddenError,
     MalformedAuthorizationError,
     MissingKeyError,
+    StrayCookieError,
     TooSlowError,
     UnauthorizedError,
     UnavailableError,
     UndeclaredCallError,
     UnknownKeyError,
 )
+from kt_images.http.sites import READING, has_other_origin, is_of_own_page
 from kt_images.http.watching import KEY_ID, BrokenAnswerError
 from kt_images.metrics import KEY_REFUSALS
 from kt_images.models.scopes import Scope
@@ -48,6 +53,7 @@ REFUSALS = {
         MalformedAuthorizationError: "unknown",
         UnknownKeyError: "unknown",
         ExpiredKeyError: "expired",
+        EndedSessionError: "session",
         ForbiddenError: "scope",
         UndeclaredCallError: "undeclared",
     }.items()
@@ -55,7 +61,10 @@ REFUSALS = {
 
 # Whose key it is, on requests of calls that need one.
 HOLDER = web.RequestKey("holder", Holder)
+# By which session they call, if they do.
+SESSION = web.RequestKey("session", Session)
 KEYRING = web.AppKey("keyring", Keyring)
+SESSIONS = web.AppKey("sessions", Sessions)
 
 
 class Gate:
@@ -66,7 +75,7 @@ class Gate:
     """
 
     def __init__(self, access: Access, scope_of: Callable[[web.Request], Scope | None]) -> None:
-        self._free, self._scope_of = FREE[access], scope_of
+        self.access, self.free, self._scope_of = access, FREE[access], scope_of
         self._delayed = 0
 
     @web.middleware
@@ -86,16 +95,36 @@ class Gate:
             scope = self._scope_of(request)
         except LookupError:
             raise UndeclaredCallError from None
-        if scope and scope not in self._free:
+        if scope and scope not in self.free:
             # Who has lost the right to make keys must not make one in the seconds that it is still remembered.
             holder = await self._holder(request, from_memory=scope is not Scope.ADMIN)
-            request[HOLDER], request[KEY_ID] = holder, holder.key_id
+            note(request, holder)
             require(request, scope)
 
+    async def visitor(self, request: web.Request) -> Holder | None:
+        """Return who calls what is open to all, None for anybody. Raises UnauthorizedError for a key alone."""
+        if hdrs.AUTHORIZATION in request.headers:
+            return await self._holder(request, from_memory=True)
+        try:
+            return await self._of_session(request, from_memory=True)
+        except (MissingKeyError, EndedSessionError):
+            return None
+
+    async def exchange(self, request: web.Request, text: str) -> tuple[Secret, Holder]:
+        """Return a key, as its holder has sent it, and whose it is. Raises UnauthorizedError, slowly."""
+        try:
+            if (secret := secrets.parse(text)) is None:
+                raise UnknownKeyError
+            return secret, await request.app[KEYRING].holder(secret, from_memory=False)
+        except UnauthorizedError:
+            await self._delay()
+            raise
+
     async def _holder(self, request: web.Request, *, from_memory: bool) -> Holder:
+        """Return who calls, by the key if one is sent, else by the session's cookie."""
         given = request.headers.getall(hdrs.AUTHORIZATION, [])
         if not given:
-            raise MissingKeyError
+            return await self._of_session(request, from_memory=from_memory)
         scheme, _, text = given[0].partition(" ")
         try:
             if len(given) > 1 or scheme.lower() != "bearer":
@@ -107,10 +136,28 @@ class Gate:
             await self._delay()
             raise
 
+    async def _of_session(self, request: web.Request, *, from_memory: bool) -> Holder:
+        """Return who calls by a session. A forged cookie needs no delay: its signature is out of reach."""
+        text = request.cookies.get(COOKIE)
+        # What a page of another origin could see of it, it is not to get by a cookie of which it knows nothing.
+        if not text or has_other_origin(request):
+            raise MissingKeyError
+        if (session := await request.app[SESSIONS].read(text)) is None:
+            raise EndedSessionError
+        if request.method not in READING and not is_of_own_page(request):
+            raise StrayCookieError
+        try:
+            holder = await request.app[KEYRING].holder(session, from_memory=from_memory)
+        except UnauthorizedError as error:
+            raise EndedSessionError from error
+        request[SESSION] = session
+        return holder
+
     async def on_response_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Keep what needed a key out of caches that others share, as a signal of the application."""
         if HOLDER in request:
-            response.headers.setdefault(hdrs.CACHE_CONTROL, "private, no-store")
+            given = response.headers.get(hdrs.CACHE_CONTROL, "no-store")
+            response.headers[hdrs.CACHE_CONTROL] = given if "private" in given else f"private, {given}"
 
     async def _delay(self) -> None:
         if self._delayed >= MOST_DELAYED:
@@ -120,6 +167,14 @@ class Gate:
             await asyncio.sleep(DELAY_SECONDS)
         finally:
             self._delayed -= 1
+
+
+GATE = web.AppKey("gate", Gate)
+
+
+def note(request: web.Request, holder: Holder) -> None:
+    """Keep who calls with the request, for the call and for the log."""
+    request[HOLDER], request[KEY_ID] = holder, holder.key_id
 
 
 def require(request: web.Request, scope: Scope) -> None:

@@ -1,13 +1,12 @@
 """The keyring: what the service knows of the keys that are being used."""
 
-import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from kt_images.access import secrets
 from kt_images.database.keys import Known
 from kt_images.errors import ExpiredKeyError, UnknownKeyError
 from kt_images.models.scopes import Scope
@@ -19,13 +18,26 @@ AGAIN_SECONDS = 1.0
 MOST = 10_000
 
 
+class Proof(Protocol):
+    """What a caller shows to be the holder of a key: its secret, or a session that was opened with it."""
+
+    @property
+    def key_id(self) -> str: ...
+
+    def proves(self, digest: str) -> bool:
+        """Return whether the key's secret has this digest."""
+
+
 @dataclass(frozen=True)
 class Holder:
-    """Who calls: the key's id, what it may do, and when it ends."""
+    """Who calls: the key's id and name, what it may do, and when it ends."""
 
     key_id: str
+    name: str
     scopes: frozenset[Scope]
     expires_at: datetime | None
+    # Until then, None for ever.
+    seconds: float | None = None
 
 
 class Keyring:
@@ -38,20 +50,21 @@ class Keyring:
         self._used: set[str] = set()
         self._changes = 0
 
-    async def holder(self, secret: secrets.Secret, *, from_memory: bool = True) -> Holder:
-        """Return whose secret it is; not `from_memory`, as it is now.
+    async def holder(self, proof: Proof, *, from_memory: bool = True) -> Holder:
+        """Return whose secret or session it is; not `from_memory`, as it is now.
 
         Raises UnknownKeyError, ExpiredKeyError, and what asking the database does.
         """
-        known, since = await self._look(secret.key_id, SECONDS if from_memory else 0)
-        if not _matches(known, since, secret):
-            known, since = await self._look(secret.key_id, AGAIN_SECONDS)
-        if known is None or not _matches(known, since, secret):
+        known, since = await self._look(proof.key_id, SECONDS if from_memory else 0)
+        if not _matches(known, since, proof):
+            known, since = await self._look(proof.key_id, AGAIN_SECONDS)
+        if known is None or not _matches(known, since, proof):
             raise UnknownKeyError
         _refuse_expired(known, since)
         self._used.add(known.key_id)
         scopes = frozenset(Scope(scope) for scope in known.scopes)
-        return Holder(known.key_id, scopes, known.expires_at)
+        seconds = None if known.seconds is None else since + known.seconds - time.monotonic()
+        return Holder(known.key_id, known.name, scopes, known.expires_at, seconds)
 
     async def check(self, holder: Holder) -> None:
         """Raise UnknownKeyError or ExpiredKeyError if the key has ended by now."""
@@ -91,10 +104,9 @@ def _refuse_expired(known: Known, since: float) -> None:
         raise ExpiredKeyError
 
 
-def _matches(known: Known | None, since: float, secret: secrets.Secret) -> bool:
+def _matches(known: Known | None, since: float, proof: Proof) -> bool:
     if known is None:
         return False
-    digest = secret.digest
-    is_current = hmac.compare_digest(known.digest, digest)
-    is_old = hmac.compare_digest(known.old_digest or "", digest)
+    is_current = proof.proves(known.digest)
+    is_old = known.old_digest is not None and proof.proves(known.old_digest)
     return is_current or (is_old and since + (known.old_seconds or 0) > time.monotonic())

@@ -5,6 +5,7 @@ tells a typo without asking anybody. The secret is 256 random bits: it needs nei
 """
 
 import hashlib
+import hmac
 import re
 import secrets
 import string
@@ -30,6 +31,10 @@ class Secret(NamedTuple):
     def digest(self) -> str:
         """The SHA-256 of the whole, in hexadecimal digits: all that is kept of it."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def proves(self, digest: str) -> bool:
+        """Return whether it is the secret of this digest; in constant time."""
+        return hmac.compare_digest(digest, self.digest)
 
 
 def make(key_id: str | None = None) -> Secret:

@@ -12,6 +12,8 @@ from kt_images.errors import (
     CollectedError,
     ImageNotFoundError,
     InvalidRequestError,
+    KtImagesError,
+    NoPictureError,
     TooManyAttachmentsError,
 )
 from kt_images.models.attachments import Attachment
@@ -53,6 +55,18 @@ SELECT_PAGE = f"""
     where image_id = %(image_id)s and filename collate "C" > %(after)s
     order by filename collate "C"
     limit %(limit)s
+"""
+
+# The attachment that stands for each image: the one named like it, else the first by name.
+SELECT_PICTURES = f"""
+    select images.image_id as asked, picture.*
+    from images left join lateral (
+        select {COLUMNS} from attachments
+        where attachments.image_id = images.image_id
+        order by attachments.filename <> images.filename, attachments.filename collate "C"
+        limit 1
+    ) as picture on true
+    where images.image_id = any(%(image_ids)s)
 """
 
 DELETE = "delete from attachments where image_id = %(image_id)s and filename = %(filename)s returning image_id"
@@ -125,6 +139,16 @@ async def read(db: Queryable, names: Sequence[tuple[int, str]]) -> list[Attachme
     rows = await db.query(SELECT, {"image_ids": list(image_ids), "filenames": list(filenames)})
     found = {(row.image_id, row.filename): Attachment.model_validate(row) for row in rows}
     return [found.get(name) for name in names]
+
+
+async def pictures(db: Queryable, image_ids: Sequence[int]) -> list[Attachment | KtImagesError]:
+    """Return the attachment that stands for each image, in this order.
+
+    In the place of one that cannot be, there is an ImageNotFoundError or a NoPictureError.
+    """
+    rows = await db.query(SELECT_PICTURES, {"image_ids": list(image_ids)})
+    found = {row.asked: Attachment.model_validate(row) if row.object_key else NoPictureError() for row in rows}
+    return [found.get(image_id) or ImageNotFoundError(image_id) for image_id in image_ids]
 
 
 async def referenced(db: Queryable, keys: Collection[str]) -> set[str]:

@@ -27,7 +27,7 @@ READ = f"select {COLUMNS} from keys where key_id = %(key_id)s"
 
 # Seconds are counted by the server's clock alone.
 FIND = """
-    select key_id, digest, old_digest, scopes, expires_at,
+    select key_id, name, digest, old_digest, scopes, expires_at,
         extract(epoch from expires_at - now())::float8 as seconds,
         extract(epoch from old_until - now())::float8 as old_seconds
     from keys where key_id = any(%(ids)s)
@@ -59,6 +59,7 @@ class Known(NamedTuple):
     """What a secret is compared with. `seconds` are left until it ends, None if it never does."""
 
     key_id: str
+    name: str
     digest: str
     old_digest: str | None
     scopes: list[str]

@@ -7,7 +7,7 @@ from kt_images.database.batcher import Batcher
 from kt_images.database.images import Document
 from kt_images.database.keys import Known
 from kt_images.database.pool import Pool
-from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError
+from kt_images.errors import AttachmentNotFoundError, ImageNotFoundError, KtImagesError
 from kt_images.models.attachments import Attachment
 from kt_images.models.images import NewImage
 
@@ -19,6 +19,7 @@ class Shared:
         self._reads = Batcher(partial(images.read, db))
         self._creations = Batcher(partial(images.create, db))
         self._attachments = Batcher(partial(attachments.read, db))
+        self._pictures = Batcher(partial(attachments.pictures, db))
         self._keys = Batcher(partial(keys.find, db))
 
     async def read_image(self, image_id: int) -> Document:
@@ -36,6 +37,13 @@ class Shared:
         if attachment := await self._attachments.ask((image_id, filename)):
             return attachment
         raise AttachmentNotFoundError
+
+    async def read_picture(self, image_id: int) -> Attachment:
+        """Return the attachment that stands for the image. Raises ImageNotFoundError, NoPictureError."""
+        found = await self._pictures.ask(image_id)
+        if isinstance(found, KtImagesError):
+            raise found
+        return found
 
     async def find_key(self, key_id: str) -> Known | None:
         """Return what a secret of this key is compared with, or None if there is no such key."""

@@ -78,6 +78,28 @@ class Sites:
         return _methods(request) if self._is_listed(request) else ()
 
 
+def is_of_own_page(request: web.Request) -> bool:
+    """Return whether the browser says that a page of this very service sends the request."""
+    if (site := request.headers.get("Sec-Fetch-Site")) is not None:
+        return site == "same-origin"
+    return _is_own(request.headers.get(hdrs.ORIGIN, ""), request)
+
+
+def has_other_origin(request: web.Request) -> bool:
+    """Return whether a page of another origin asks, listed or not, and by a way in which it could see the answer."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin is not None and not _is_own(origin, request)
+
+
+def is_encrypted(request: web.Request) -> bool:
+    """Return whether the browser has called by TLS, as far as anything tells so.
+
+    Whoever makes the headers up gains nothing: what they get is sent by TLS alone.
+    """
+    forwarded = request.headers.get(hdrs.X_FORWARDED_PROTO, "").partition(",")[0].strip().lower()
+    return request.secure or forwarded == "https" or request.headers.get(hdrs.ORIGIN, "").startswith("https://")
+
+
 def _is_own(origin: str, request: web.Request) -> bool:
     """Return whether the origin is this service, by its host and port: behind a proxy, the scheme is the proxy's."""
     scheme, _, authority = origin.partition("://")

@@ -19,6 +19,7 @@ from aiohttp_pydantic.oas import pydantic_schema_to_oas, view
 from aiohttp_pydantic.oas.struct import OpenApiSpec3
 from pydantic import BaseModel
 
+from kt_images.access.sessions import COOKIE
 from kt_images.http import addresses, problems
 from kt_images.http.validation import refuse_unknown_parameters
 from kt_images.views.base import JSON, METHODS, View
@@ -49,12 +50,20 @@ DESCRIPTIONS = {"404": "There is no such image, attachment or URL.", "408": "The
 # Of the document, for proxies that publish it below different paths.
 MOST_TEXTS = 8
 
-KEY = "key"
-SECURITY_SCHEME = {
-    "type": "http",
-    "scheme": "bearer",
-    "bearerFormat": "kti_…",
-    "description": "A key, where the service asks for one; a call names the scope that the key needs.",
+KEY, SESSION = "key", "session"
+SECURITY_SCHEMES = {
+    KEY: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "kti_…",
+        "description": "A key, where the service asks for one; a call names the scope that the key needs.",
+    },
+    SESSION: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The session of a browser, which a key was exchanged for. It counts for the service's own page.",
+    },
 }
 
 HEADERS = {
@@ -95,7 +104,7 @@ class Document(OpenApiSpec3):
         spec["paths"] = {path: self._item(path, item) for path, item in spec.get("paths", {}).items()}
         components = spec.setdefault("components", {})
         components["schemas"] = dict(sorted(components.get("schemas", {}).items()))
-        components["securitySchemes"] = {KEY: SECURITY_SCHEME}
+        components["securitySchemes"] = SECURITY_SCHEMES
         return spec
 
     def _item(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +124,7 @@ def _operation(generated: dict[str, Any], declaration: Declaration) -> dict[str,
         operation["description"] = description.strip()
     operation |= {key: value for key, value in generated.items() if key not in {"tags", "responses"}}
     # An open service asks for no key.
-    operation["security"] = [{KEY: [call.scope]}, {}] if call.scope else []
+    operation["security"] = [{KEY: [call.scope]}, {SESSION: [call.scope]}, {}] if call.scope else []
     errors = always = ALWAYS | (WITH_SCOPE if call.scope else {})
     if call.form:
         operation["requestBody"] = {"content": _form(call.form)}

@@ -1,6 +1,7 @@
 """/media/{image_id}/{filename}: the bytes of an attachment."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Annotated, Union
@@ -65,42 +66,26 @@ class Representation:
     small: bytes | None = None
 
 
-class MediaView(View):
-    """The bytes of an attachment."""
+class Download(View):
+    """What is sent as a file of the store, or as a thumbnail of it."""
 
-    group = "Attachments"
-
-    @call("download_attachment", Scope.READ, answers={200: PICTURE, 206: PICTURE})
-    async def get(
-        self, image_id: ImageId, filename: AttachmentName, /, width: Width = None, sha256: Version = None
-    ) -> Union[r200, r206, r304, r404[Error], r412[Error], r413[Error], r416[Error]]:
-        """Download an attachment or a thumbnail of it.
-
-        A picture that is no wider than `width` is sent as it is. Thumbnails are WebP pictures and carry no metadata.
-
-        Status Codes:
-            200: The bytes.
-            206: The bytes that the header Range asks for.
-            304: The client has this version already.
-            412: The stored file is not the version that the header If-Match names.
-            413: Making the thumbnail takes more memory than the settings allow.
-            416: The range starts beyond the end of the file.
-        """
-        wanted = self._allowed(width), sha256
-        attachment = await self.shared.read_attachment(image_id, filename)
+    async def deliver(
+        self, find: Callable[[], Awaitable[Attachment]], widest: int | None, version: str | None = None
+    ) -> web.StreamResponse:
+        """Answer with what is found, once more if it is replaced meanwhile."""
+        attachment = await find()
         try:
-            return await self._answer(attachment, *wanted)
+            return await self._answer(attachment, widest, version)
         except DamagedStoreError:
-            latest = await self.shared.read_attachment(image_id, filename)
+            latest = await find()
             if latest.object_key == attachment.object_key:
                 await self.store.check()  # an unreachable store is not a damaged one,
                 await stores.check(self.db, self.store.entered)  # nor is one whose files were moved
                 raise
-            return await self._answer(latest, *wanted)  # it was replaced after the first look
+            return await self._answer(latest, widest, version)  # it was replaced after the first look
 
-    head = get
-
-    def _allowed(self, width: str | None) -> int | None:
+    def allowed(self, width: str | None) -> int | None:
+        """Return the width as a number. Raises ValidationFailedError unless it is one of the settings'."""
         allowed = {str(one): one for one in self.settings.thumbnail_widths}
         if width is not None and width not in allowed:
             raise ValidationFailedError(
@@ -140,11 +125,15 @@ class MediaView(View):
         return UNCHANGING_PRIVATE if self.settings.access is Access.KEYS else UNCHANGING
 
     async def _content(self, attachment: Attachment, widest: int | None) -> Representation:
-        if widest is None or attachment.width <= widest:
+        if widest is None or self.suits(attachment, widest):
             return Representation(attachment.content_type, attachment.size, attachment.sha256, attachment.object_key)
         small = await self.request.app[app_keys.THUMBNAILS].get(attachment, widest)
         digest = hashlib.sha256(small).hexdigest()
         return Representation(thumbnails.CONTENT_TYPE, len(small), digest, small=small)
+
+    def suits(self, attachment: Attachment, widest: int) -> bool:
+        """Return whether it can be sent as it is where a picture of this width is wanted."""
+        return attachment.width <= widest
 
     def _at_hand(self, content: Representation) -> bytes | None:
         """Return the bytes if they are in memory, or come there without waiting and do not crowd it."""
@@ -158,3 +147,30 @@ class MediaView(View):
     @property
     def room(self) -> Room:
         return self.request.app[app_keys.ROOM]
+
+
+class MediaView(Download):
+    """The bytes of an attachment."""
+
+    group = "Attachments"
+
+    @call("download_attachment", Scope.READ, answers={200: PICTURE, 206: PICTURE})
+    async def get(
+        self, image_id: ImageId, filename: AttachmentName, /, width: Width = None, sha256: Version = None
+    ) -> Union[r200, r206, r304, r404[Error], r412[Error], r413[Error], r416[Error]]:
+        """Download an attachment or a thumbnail of it.
+
+        A picture that is no wider than `width` is sent as it is. Thumbnails are WebP pictures and carry no metadata.
+
+        Status Codes:
+            200: The bytes.
+            206: The bytes that the header Range asks for.
+            304: The client has this version already.
+            412: The stored file is not the version that the header If-Match names.
+            413: Making the thumbnail takes more memory than the settings allow.
+            416: The range starts beyond the end of the file.
+        """
+        widest = self.allowed(width)
+        return await self.deliver(lambda: self.shared.read_attachment(image_id, filename), widest, sha256)
+
+    head = get

@@ -1,4 +1,4 @@
-"""The pages for browsers: /oas, which shows the documentation and tries calls out, and the way there from /."""
+"""The page /oas, which shows the documentation and tries calls out."""
 
 from functools import cache
 from importlib import resources
@@ -14,13 +14,6 @@ POLICY = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data: blob:; script-src 'self'; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-
-
-@call("home", scope=None)
-async def home(request: web.Request) -> web.Response:
-    """Lead to the documentation."""
-    refuse_unknown_parameters(request.rel_url.query, ())
-    raise web.HTTPFound("/oas")
 
 
 def file(name: str, content_type: str) -> Handler:

@@ -1,0 +1,5 @@
+/** `<kt-search>`. */
+
+class Search extends HTMLElement {}
+
+customElements.define("kt-search", Search);

@@ -1,0 +1,5 @@
+/** `<kt-selection>`. */
+
+class SelectionBar extends HTMLElement {}
+
+customElements.define("kt-selection", SelectionBar);

@@ -1,0 +1,5 @@
+/** `<kt-toasts>`. */
+
+class Toasts extends HTMLElement {}
+
+customElements.define("kt-toasts", Toasts);

@@ -1,0 +1,5 @@
+/** `<kt-uploads>`. */
+
+class Uploads extends HTMLElement {}
+
+customElements.define("kt-uploads", Uploads);

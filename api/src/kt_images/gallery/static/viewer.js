@@ -1,0 +1,5 @@
+/** `<kt-viewer>`. */
+
+class Viewer extends HTMLElement {}
+
+customElements.define("kt-viewer", Viewer);
