@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from kt_images import collector
+from kt_images.database import attachments, orphans
 from kt_images.database.snapshot import Snapshot
+from kt_images.errors import UnavailableError
 from kt_images.files.disk import Disk
+from kt_images.files.keys import new_key
+from kt_images.models.attachments import Attachment
 from sql import ask
 from victim import a_picture
 
@@ -247,14 +251,34 @@ async def test_a_collector_of_the_store_before_takes_nothing_any_more(stocked, c
     store = Disk(settings.uploads_dir)
     await store.open()
     await store.enter(await store.claim())
+    await client.delete("/images/2/attachment/a")
+    taken = await orphans.take(pool, 0, 10, store.entered)
     assert (await move("--to", new))[0] == 0
+    await orphans.forget(pool, taken)
+    assert ask(settings.postgres_dsn, "select object_key from orphans") == [(key,) for key in taken]
     assert (await client.delete("/images/1")).status == 204
     assert await collector.collect(pool, store, (), 0) == 0
     later = Disk(new)
     await later.open()
     await later.enter(await later.claim())
-    assert await collector.collect(pool, later, (), 0) == 3
-    assert len(objects(new)) == 27
+    assert await collector.collect(pool, later, (), 0) == 4
+    assert len(objects(new)) == 26
+
+
+async def test_a_transaction_that_does_not_see_the_switch_writes_no_row(stocked, settings, pool, move, new):
+    (old,) = ask(settings.postgres_dsn, "select store_id from store")[0]
+    row = Attachment(
+        image_id=1, filename="z", object_key=new_key(1, "png"), content_type="image/png", size=1, sha256="", width=1,
+        height=1,
+    )  # fmt: skip
+    await orphans.expect(pool, [row.object_key], store_id=old)
+    with pytest.raises(UnavailableError):
+        async with pool.transaction() as connection:
+            await connection.query("set transaction isolation level repeatable read")
+            assert (await connection.query("select store_id from store"))[0].store_id == old
+            assert (await move("--to", new))[0] == 0
+            await attachments.put(connection, row, old)
+    assert ask(settings.postgres_dsn, "select filename from attachments where filename = 'z'") == []
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"x" * path.stat().st_size)])

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from psycopg2.extensions import parse_dsn
-
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError
@@ -32,25 +30,15 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
 def settings(arguments: argparse.Namespace, changes: bool = False) -> Settings:
     """Return the settings of the environment, overridden by the parser's flags.
 
-    A command that `changes` something says on stderr in which database: without POSTGRES_DSN it is that of the working
-    directory, and who runs it elsewhere than the service would change another one.
+    A command that `changes` something says on stderr in which database, when nobody has named one: it is that of the
+    working directory, and who runs the command elsewhere than the service changes another one.
     """
     names = ("postgres_dsn", "database_dir", "uploads_dir")
-    given = [(f"--{name}", value) for name in names if (value := getattr(arguments, name, None))]
-    found = read_settings([word for flag in given for word in flag])
-    if changes:
-        print(f"On {_database(found)}", file=sys.stderr, flush=True)
+    given = {name: value for name in names if (value := getattr(arguments, name, None))}
+    found = read_settings([word for name, value in given.items() for word in (f"--{name}", value)])
+    if changes and not found.postgres_dsn and "database_dir" not in given:
+        print(f"On the database in {found.database_dir.resolve()}", file=sys.stderr, flush=True)
     return found
-
-
-def _database(settings: Settings) -> str:
-    """Return which database the settings name, without a password."""
-    if not settings.postgres_dsn:
-        return f"the database in {settings.database_dir.resolve()}"
-    parts = parse_dsn(settings.postgres_dsn)
-    wanted = {name: parts[name] for name in ("host", "port", "dbname", "service") if parts.get(name)}
-    named = " ".join(f"{name}={value}" for name, value in wanted.items())
-    return f"the database of POSTGRES_DSN ({named})" if named else "the database of POSTGRES_DSN"
 
 
 def become_owner(settings: Settings) -> None:
