@@ -246,6 +246,16 @@ class StoreMovedError(UnavailableError):
     sentence = "The files were moved to another store; the service has to be started anew with the setting of that one"
 
 
+class MissingExtraError(KtImagesError):
+    """The settings need a package that is not installed."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(
+            f"The settings need what is not installed: the extra `{extra}` of kt-images; "
+            f"pip install 'kt-images[{extra}]' installs it"
+        )
+
+
 class CommitInDoubtError(UnavailableError):
     """The connection broke during COMMIT: the transaction may be committed or not."""
 
