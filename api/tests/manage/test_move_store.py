@@ -17,6 +17,7 @@ from kt_images.database.snapshot import Snapshot
 from kt_images.errors import UnavailableError
 from kt_images.files.disk import Disk
 from kt_images.files.keys import new_key
+from kt_images.files.stores import store_of
 from kt_images.models.attachments import Attachment
 from sql import ask
 from victim import a_picture
@@ -53,12 +54,39 @@ async def stocked(client):
     return expected
 
 
+@pytest.fixture(params=["disk", "bucket"])
+def target(request, settings, new, monkeypatch):
+    """Settings of a service with the new store; the commands have those of the bucket in their environment."""
+    if request.param == "disk":
+        return settings.model_copy(update={"store": str(new)})
+    bucket = request.getfixturevalue("bucket")
+    monkeypatch.setenv("KT_IMAGES_STORE_ENDPOINT", bucket.server.endpoint)
+    return settings.model_copy(update=bucket.settings)
+
+
+async def entered(settings):
+    """Return the settings' store."""
+    store = store_of(settings)
+    await store.open()
+    await store.enter(await store.claim())
+    return store
+
+
+async def listed(settings):
+    return [one.key async for step in (await entered(settings)).walk() for one in step]
+
+
 @pytest.fixture
 def begin(settings, dsn):
     """Begin a command on the files of a store; give the process."""
 
     def run(command, *arguments, database=dsn, store=settings.uploads_dir):
-        environment = {**os.environ, "POSTGRES_DSN": database, "KT_IMAGES_UPLOADS_DIR": str(store)}
+        environment = {
+            **os.environ,
+            "POSTGRES_DSN": database,
+            "KT_IMAGES_UPLOADS_DIR": str(settings.uploads_dir),
+            "KT_IMAGES_STORE": str(store),
+        }
         words = [sys.executable, "-m", f"kt_images.manage.{command}", *map(str, arguments)]
         return asyncio.create_subprocess_exec(*words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -94,17 +122,17 @@ def objects(store):
     return sorted(path.relative_to(store) for path in Path(store).rglob("objects/*/*"))
 
 
-async def test_all_files_are_moved_and_what_was_there_stays(stocked, client, serve, settings, move, checked, new):
+async def test_all_files_are_moved_and_what_was_there_stays(stocked, client, serve, settings, move, checked, target):
     before = objects(settings.uploads_dir)
-    status, output, errors = await move("--to", new, "--verify")
-    assert (status, output.count(str(new))) == (0, 2), errors
+    status, output, errors = await move("--to", target.store, "--verify")
+    assert (status, output.count(target.store)) == (0, 2), errors
     assert "30 files copied" in errors
     assert objects(settings.uploads_dir) == before
-    later = await serve(uploads_dir=new)
+    later = await serve(store=target.store, store_endpoint=target.store_endpoint)
     for place, picture in stocked.items():
         assert await get(later, *place) == await get(client, *place) == picture
     assert (await put(later, 1, "d", a_picture()))[0] == 200
-    assert await checked(new) == "31 rows, 31 objects: all is well\n"
+    assert await checked(target.store) == "31 rows, 31 objects: all is well\n"
 
 
 async def test_the_services_before_take_no_upload_and_serve_what_they_have(stocked, client, serve, move, new):
@@ -176,52 +204,46 @@ async def beside_writers(client, expected, work):
 
 
 async def test_nothing_that_was_acknowledged_is_lost_however_much_is_written_meanwhile(
-    stocked, client, serve, settings, pool, move, checked, new
+    stocked, client, serve, settings, pool, move, checked, target
 ):
     async def work():
         await asyncio.sleep(0.3)
-        assert (await move("--to", new))[0] == 0
+        assert (await move("--to", target.store))[0] == 0
 
     writers = await beside_writers(client, stocked, work())
     assert writers.acknowledged > IMAGES
-    later = await serve(uploads_dir=new)
+    later = await serve(store=target.store, store_endpoint=target.store_endpoint)
     assert await writers.differing(later) == {}
-    store = Disk(new)
-    await store.open()
-    await store.enter(ask(settings.postgres_dsn, "select store_id from store")[0][0])
-    await collector.collect(pool, store, (320,), 0)
-    assert "all is well" in await checked(new)
+    await collector.collect(pool, await entered(target), (320,), 0)
+    assert "all is well" in await checked(target.store)
     rows = ask(settings.postgres_dsn, "select count(*) from attachments")[0][0]
-    assert len(objects(new)) == rows, "an object without a row stays"
+    assert len(await listed(target)) == rows, "an object without a row stays"
     assert ask(settings.postgres_dsn, "select count(*) from orphans")[0][0] == 0
 
 
 async def test_killed_again_and_again_it_goes_on_where_it_stopped(
-    stocked, client, serve, settings, pool, begin, move, checked, new
+    stocked, client, serve, settings, pool, begin, move, checked, target
 ):
     ends = []
 
     async def work():
         for _ in range(5):
-            process = await begin("move_store", "--to", new)
+            process = await begin("move_store", "--to", target.store)
             await asyncio.sleep(random.uniform(0.3, 1.2))
             if process.returncode is None:
                 process.kill()
             await process.communicate()
             ends.append(process.returncode)
-            store = Disk(settings.uploads_dir)
-            await store.open()
-            await store.enter(await store.claim())
-            await collector.collect(pool, store, (320,), 0)  # as the services before may at any time
-        status, _, errors = await move("--to", new)
+            await collector.collect(pool, await entered(settings), (320,), 0)  # as the services before may at any time
+        status, _, errors = await move("--to", target.store)
         assert status == 0, errors
 
     writers = await beside_writers(client, stocked, work())
     assert -9 in ends
-    later = await serve(uploads_dir=new)
+    later = await serve(store=target.store, store_endpoint=target.store_endpoint)
     assert await writers.differing(later) == {}
     await pool.query("update orphans set since = now() - interval '1 day'")
-    assert "all is well" in await checked(new)
+    assert "all is well" in await checked(target.store)
     assert ask(settings.postgres_dsn, "select count(*) from pg_trigger where tgname = 'attachments_moving'")[0][0] == 0
 
 
@@ -248,9 +270,7 @@ async def test_an_upload_whose_row_is_still_to_come_at_the_switch_is_refused(
 
 
 async def test_a_collector_of_the_store_before_takes_nothing_any_more(stocked, client, settings, pool, move, new):
-    store = Disk(settings.uploads_dir)
-    await store.open()
-    await store.enter(await store.claim())
+    store = await entered(settings)
     await client.delete("/images/2/attachment/a")
     taken = await orphans.take(pool, 0, 10, store.entered)
     assert (await move("--to", new))[0] == 0
@@ -258,9 +278,7 @@ async def test_a_collector_of_the_store_before_takes_nothing_any_more(stocked, c
     assert ask(settings.postgres_dsn, "select object_key from orphans") == [(key,) for key in taken]
     assert (await client.delete("/images/1")).status == 204
     assert await collector.collect(pool, store, (), 0) == 0
-    later = Disk(new)
-    await later.open()
-    await later.enter(await later.claim())
+    later = await entered(settings.model_copy(update={"uploads_dir": new}))
     assert await collector.collect(pool, later, (), 0) == 4
     assert len(objects(new)) == 26
 
@@ -393,3 +411,25 @@ async def test_a_move_that_was_killed_can_be_given_up(stocked, settings, pool, b
     assert ask(settings.postgres_dsn, watching)[0][0] == 1
     assert (await move("--cancel"))[0] == 0
     assert ask(settings.postgres_dsn, watching)[0][0] == 0
+
+
+async def test_moved_to_a_bucket_and_back(stocked, client, serve, settings, bucket, monkeypatch, move):
+    monkeypatch.setenv("KT_IMAGES_STORE_ENDPOINT", bucket.server.endpoint)
+    assert (await move("--to", bucket.place))[0] == 0
+    status, _, errors = await move("--to", settings.uploads_dir, store=bucket.place)
+    assert (status, "0 files copied, 30 were there" in errors) == (0, True), errors
+    assert [await get(client, *place) for place in stocked] == list(stocked.values())
+    assert (await put(client, 1, "b", stocked[1, "b"]))[0] == 200
+
+
+async def test_a_bucket_that_is_not_there_ends_it_in_a_sentence(stocked, client, bucket, monkeypatch, move, begin):
+    monkeypatch.setenv("KT_IMAGES_STORE_ENDPOINT", bucket.server.endpoint)
+    status, output, _ = await move("--to", "s3://no-such-bucket/x")
+    assert (status, output) == (1, "")
+    assert (await put(client, 1, "a", stocked[1, "a"]))[0] == 200
+    assert (await move("--to", bucket.place))[0] == 0
+    bucket.server.delete(bucket.bucket)
+    process = await begin("check", store=bucket.place)
+    output, errors = await process.communicate()
+    assert (process.returncode, output) == (1, b"")
+    assert b"Traceback" not in errors

@@ -15,7 +15,7 @@ from kt_images.database.connection import UNHURRIED, Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError, KtImagesError
 from kt_images.files.store import Store
-from kt_images.files.stores import store_of
+from kt_images.files.stores import name_of, store_of
 from kt_images.manage import command, places
 from kt_images.manage.moving import Moving, say
 from kt_images.manage.report import counted
@@ -58,7 +58,7 @@ async def _run(settings: Settings, to: str, verify: bool, skip_damaged: bool) ->
             raise InvalidRequestError("The database has no files yet: start the service with the other store")
         await source.open()
         if await source.identity() == current:
-            await _claim(pool, source, target, current, (places.name(settings), places.name(new)))
+            await _claim(pool, source, target, current, (name_of(settings), name_of(new)))
             moving = Moving(pool, source, target, verify)
             await _move(pool, moving, alone, skip_damaged)
         elif await target.identity() == current:
@@ -114,8 +114,8 @@ async def _end(pool: Pool, moving: Moving, settings: Settings, new: Settings) ->
         await moves.unwatch(pool)
     if strays := await moving.clear():
         say(f"{counted(strays, 'object')} deleted meanwhile: left to the collector")
-    print(f"The files are in {places.name(new)} now. Start each service anew with {places.setting(new)}")
-    print(f"Nothing uses the objects in {places.name(settings)} any more; once all is well, {places.removal(settings)}")
+    print(f"The files are in {name_of(new)} now. Start each service anew with {places.setting(new)}")
+    print(f"Nothing uses the objects in {name_of(settings)} any more; once all is well, {places.removal(settings)}")
 
 
 if __name__ == "__main__":
