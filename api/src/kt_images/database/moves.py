@@ -7,11 +7,11 @@ committed, the rest is copied, and the other store becomes the database's.
 
 from collections.abc import Collection, Sequence
 
-import psycopg2.errors
+from psycopg2.errors import LockNotAvailable
 
 from kt_images.database import attachments, orphans
 from kt_images.database.connection import Connection, Queryable
-from kt_images.errors import InvalidRequestError, StoreMovedError, UnavailableError
+from kt_images.errors import StoreMovedError, UnavailableError
 from kt_images.models.attachments import Attachment
 
 # Held by whoever moves files; the number means nothing but this.
@@ -59,10 +59,21 @@ SWITCH = "update store set store_id = %(new)s where store_id = %(old)s returning
 PATIENCE = "set local lock_timeout = '2s'"
 
 
+class BusyError(UnavailableError):
+    """Some transaction writes for longer than others should wait for it."""
+
+    sentence = "Somebody else writes into the database; please try again"
+
+
 async def begin_alone(connection: Connection) -> None:
     """Keep others from moving files until the end of the transaction. Raises UnavailableError when somebody does."""
     if not (await connection.query(ALONE))[0].locked:
         raise UnavailableError("The files are being moved already, by another process")
+
+
+async def still(connection: Connection) -> None:
+    """Show that the transaction is not idle."""
+    await connection.query("select")
 
 
 async def place(db: Queryable, store_id: str) -> str | None:
@@ -77,11 +88,8 @@ async def remember(db: Queryable, store_id: str, where: str) -> None:
 
 
 async def watch(db: Queryable) -> None:
-    """Have the keys of new rows entered from now on. Raises InvalidRequestError unless the role owns the tables."""
-    try:
-        await db.query(WATCH)
-    except psycopg2.errors.InsufficientPrivilege:
-        raise InvalidRequestError("Move files as the role that owns the tables, the one that created them") from None
+    """Have the keys of new rows entered from now on. Raises UnavailableError unless the role owns the tables."""
+    await db.query(WATCH)
 
 
 async def unwatch(db: Queryable) -> None:
@@ -115,12 +123,17 @@ async def copied(db: Queryable, keys: Collection[str]) -> None:
 async def freeze(connection: Connection) -> bool:
     """Let nothing be written until the end of the transaction; False while a backup, restore or collector runs.
 
-    Raises UnavailableError when writers do not come to an end within two seconds.
+    Raises BusyError when writers do not come to an end within two seconds.
     """
     await connection.query(PATIENCE)
     if not await orphans.lock_removal(connection):
         return False
-    await orphans.freeze(connection)
+    try:
+        await orphans.freeze(connection)
+    except UnavailableError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            raise BusyError from error
+        raise
     return True
 
 

@@ -41,7 +41,7 @@ def main() -> None:
         help="ignore objects without a row that are younger; default: KT_IMAGES_COLLECT_GRACE",
     )
     arguments = parser.parse_args()
-    settings = command.settings(arguments)
+    settings = command.settings(arguments, changes=arguments.repair)
     grace = settings.collect_grace if arguments.grace is None else arguments.grace
     report = Report(as_json=arguments.ndjson)
     command.run(_run(settings, report, arguments.deep, arguments.repair, grace))

@@ -10,6 +10,7 @@ from typing import Any
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
 from kt_images.errors import KtImagesError
+from kt_images.files.place import Place
 
 
 def purpose(docstring: str | None) -> str:
@@ -24,14 +25,22 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--postgres_dsn", help="the database; default: POSTGRES_DSN, else the embedded PostgreSQL")
     made.add_argument("--database_dir", help="folder of the embedded PostgreSQL; default: KT_IMAGES_DATABASE_DIR")
     made.add_argument("--uploads_dir", help="folder of the image files; default: KT_IMAGES_UPLOADS_DIR")
+    made.add_argument("--store", help="where the image files are instead: a folder or s3://bucket/prefix")
     return made
 
 
-def settings(arguments: argparse.Namespace) -> Settings:
-    """Return the settings of the environment, overridden by the parser's flags."""
-    names = ("postgres_dsn", "database_dir", "uploads_dir")
-    given = [(f"--{name}", value) for name in names if (value := getattr(arguments, name, None))]
-    return read_settings([word for flag in given for word in flag])
+def settings(arguments: argparse.Namespace, changes: bool = False) -> Settings:
+    """Return the settings of the environment, overridden by the parser's flags.
+
+    A command that `changes` something says on stderr in which database, when nobody has named one: it is that of the
+    working directory, and who runs the command elsewhere than the service changes another one.
+    """
+    names = ("postgres_dsn", "database_dir", "uploads_dir", "store")
+    given = {name: value for name in names if (value := getattr(arguments, name, None))}
+    found = read_settings([word for name, value in given.items() for word in (f"--{name}", value)])
+    if changes and not found.postgres_dsn and "database_dir" not in given:
+        print(f"On the database in {found.database_dir.resolve()}", file=sys.stderr, flush=True)
+    return found
 
 
 def become_owner(settings: Settings) -> None:
@@ -39,8 +48,9 @@ def become_owner(settings: Settings) -> None:
 
     With the embedded database root stays root: the server is its child.
     """
-    if os.geteuid() == 0 and settings.postgres_dsn and settings.uploads_dir.is_dir():
-        owner = settings.uploads_dir.stat()
+    folder = settings.uploads_dir if Place.parse(settings.store) else settings.files_dir
+    if os.geteuid() == 0 and settings.postgres_dsn and folder.is_dir():
+        owner = folder.stat()
         os.setgroups([])
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)

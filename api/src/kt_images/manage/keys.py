@@ -20,12 +20,15 @@ from kt_images.models.scopes import Scope
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_DAYS = 36_500
+# Made by: a key, or the command line or a service that needed none.
+HEADER = ("ID", "SCOPES", "MADE", "BY KEY", "ENDS", "LAST USED", "NAME")
 
 
 def main() -> None:
     """Do what the arguments ask."""
     arguments = _parser().parse_args()
-    command.run(_run(command.settings(arguments), arguments))
+    settings = command.settings(arguments, changes=arguments.command != "list")
+    command.run(_run(settings, arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,11 +71,11 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
             if new:
                 secret = secrets.make()
                 key = await keys.create(connection, secret.key_id, secret.digest, new.name, new.scopes, new.expires_at)
-                _show(key, secret, settings)
+                _show(key, secret)
             elif arguments.command == "rotate":
                 secret = secrets.make(arguments.id)
                 overlap = arguments.overlap.total_seconds()
-                _show(await keys.rotate(connection, arguments.id, secret.digest, overlap), secret, settings)
+                _show(await keys.rotate(connection, arguments.id, secret.digest, overlap), secret)
             elif arguments.command == "revoke":
                 await keys.revoke(connection, arguments.id)
                 print(f"revoked {arguments.id}")
@@ -95,24 +98,21 @@ def _new(arguments: argparse.Namespace) -> NewKey:
         sys.exit("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors(include_input=False)))
 
 
-def _show(key: Key, secret: secrets.Secret, settings: Settings) -> None:
-    # A service that runs elsewhere has another database, and would not know the key.
-    where = (
-        "the database of POSTGRES_DSN"
-        if settings.postgres_dsn
-        else f"the database in {settings.database_dir.resolve()}"
-    )
-    print(f"For services on {where}. The secret of {key.name!r} ({', '.join(key.scopes)}),", file=sys.stderr)
-    print("shown this once:", file=sys.stderr, flush=True)
+def _show(key: Key, secret: secrets.Secret) -> None:
+    print(f"The secret of {key.name!r} ({', '.join(key.scopes)}), shown this once:", file=sys.stderr, flush=True)
     print(secret.text)
 
 
 async def _list(db: Queryable) -> None:
+    table = [HEADER]
     for key in await keys.listed(db):
-        made = f"made {key.created_at:%Y-%m-%d} by {key.created_by or 'the command line or an open service'}"
-        ends = f"ends {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "never ends"
-        used = f"used {key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "not used yet"
-        print(f"{key.id}  {','.join(key.scopes)}  {made}, {ends}, {used}  {key.name}")
+        ends = f"{key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "never"
+        used = f"{key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "not yet"
+        made = f"{key.created_at:%Y-%m-%d}"
+        table.append((key.id, ",".join(key.scopes), made, key.created_by or "-", ends, used, key.name))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main() -> None:
     if arguments.list_all:
         print(schema.fixtures())
         return
-    command.run(_run(command.settings(arguments), arguments))
+    command.run(_run(command.settings(arguments, changes=True), arguments))
 
 
 def _parser() -> argparse.ArgumentParser:

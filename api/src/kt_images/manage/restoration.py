@@ -31,7 +31,7 @@ from kt_images.manage.rows import AttachmentRow, ImageRow, TotalsRow
 Row = TypeVar("Row", bound=BaseModel)
 
 # Files that are decoded and stored together; fewer of large ones, as none may wait for long.
-AT_ONCE, BYTES_AT_ONCE = 32, 64 * 2**20
+AT_ONCE, BYTES_AT_ONCE = 16, 64 * 2**20
 # Files whose rows are still to come; a backup writes a tenth of that.
 MOST_WAITING = 1000
 
@@ -128,12 +128,18 @@ class Restoration:
                 raise found
             made[key] = found
         await orphans.expect(self._pool, [one.key for one in made.values()], self._batch, self._store.entered)
-        for key, received in self._received.items():
-            # Its type is in its row, which comes later and is what downloads are answered by.
-            await self._store.keep(received, made[key].key, "application/octet-stream")
+        await self._keep([(received, made[key].key) for key, received in self._received.items()])
         self._objects |= made
         self._received.clear()
         await self._temporary.aclose()
+
+    async def _keep(self, objects: list[tuple[Received, str]]) -> None:
+        """Store them together: AT_ONCE is what a store that answers late needs to be busy."""
+        # Its type is in its row, which comes later and is what downloads are answered by.
+        keeping = (self._store.keep(received, key, "application/octet-stream") for received, key in objects)
+        for end in await asyncio.gather(*keeping, return_exceptions=True):
+            if isinstance(end, BaseException):
+                raise end
 
     async def _inspect(self, key: str, received: Received) -> _Object:
         picture: Picture | str | None = None

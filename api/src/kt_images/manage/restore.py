@@ -38,7 +38,7 @@ def main() -> None:
         help="restore files without decoding them, and whatever the limits of uploads are: for a backup of your own",
     )
     arguments = parser.parse_args()
-    command.run(_run(command.settings(arguments), arguments.archive, arguments.trust))
+    command.run(_run(command.settings(arguments, changes=True), arguments.archive, arguments.trust))
 
 
 def _input(place: str) -> IO[bytes]:

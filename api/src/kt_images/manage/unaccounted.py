@@ -5,6 +5,7 @@ from kt_images.database.pool import Pool
 from kt_images.errors import DamagedStoreError
 from kt_images.files.keys import object_key
 from kt_images.files.store import Listed, Store
+from kt_images.manage.hashing import is_missing
 from kt_images.manage.report import Problem
 
 
@@ -30,7 +31,7 @@ async def unaccounted(pool: Pool, store: Store, step: list[Listed]) -> tuple[lis
 async def _exists(store: Store, key: str) -> bool:
     """Return whether the object is still there: the collector may have taken it since it was listed."""
     try:
-        async with store.content(key):
+        async with store.content(key, part=range(0)):
             return True
     except DamagedStoreError as error:
-        return not isinstance(error.__cause__, FileNotFoundError)
+        return not is_missing(error)
