@@ -23,6 +23,7 @@ kinship         children that end with their parent
 shares          what each of several workers may use
 database        PostgreSQL: driver, pools, statements that requests share, schema, a module for each table, lists
 files           the store and its keys, files on their way in, pictures and thumbnails
+gallery         the page that the service shows, and its files as they are sent
 fixtures        the schema, as SQL
 migrations      how the schema has changed since release 0.1.0, as SQL
 manage          commands for whoever runs the service
