@@ -84,9 +84,9 @@ class Bucket:
         except MissingError:
             return None
 
-    async def claim(self) -> str:
+    async def claim(self, new_id: str | None = None) -> str:
         if (found := await self.identity()) is None:  # asked first: some servers would replace it
-            await self._send(SEND_SECONDS, self._client.put_first, self._named(marker.NAME), marker.new())
+            await self._send(SEND_SECONDS, self._client.put_first, self._named(marker.NAME), marker.new(new_id))
             found = await self.identity()  # another process may have been faster
         return found or ""
 
