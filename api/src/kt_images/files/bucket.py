@@ -76,7 +76,7 @@ class Bucket:
             await self.identity()
         except UnavailableError as error:
             if is_lasting(error):
-                raise UnavailableError(f"The store cannot be used: {reason(error)}") from error
+                raise UnavailableError(f"The store cannot be used: {reason(error)}") from None
 
     async def identity(self) -> str | None:
         try:
