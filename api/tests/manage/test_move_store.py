@@ -228,7 +228,7 @@ async def test_killed_again_and_again_it_goes_on_where_it_stopped(
     ends = []
 
     async def work():
-        for _ in range(4):
+        for _ in range(3):
             process = await begin("move_store", "--to", target.store)
             await asyncio.sleep(random.uniform(0.3, 1.2))
             if process.returncode is None:

@@ -79,8 +79,8 @@ class Disk:
     async def identity(self) -> str | None:
         return await threads.read(self._identity)
 
-    async def claim(self) -> str:
-        return await threads.write(self._claim)
+    async def claim(self, new_id: str | None = None) -> str:
+        return await threads.write(self._claim, new_id)
 
     async def enter(self, store_id: str) -> None:
         await threads.write(self._enter, store_id)
@@ -151,12 +151,12 @@ class Disk:
         with translated_errors(translate):
             return self._found_id() if self._marker.exists() else None
 
-    def _claim(self) -> str:
+    def _claim(self, new_id: str | None) -> str:
         with translated_errors(translate):
             if not self._marker.exists():
                 draft = self._root / uuid.uuid4().hex
                 with draft.open("xb") as file:
-                    file.write(marker.new())
+                    file.write(marker.new(new_id))
                     file.flush()
                     os.fsync(file.fileno())
                 with contextlib.suppress(FileExistsError):  # another process was faster

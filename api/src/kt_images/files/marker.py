@@ -6,9 +6,9 @@ import uuid
 NAME = "store.json"
 
 
-def new() -> bytes:
-    """Return the marker of a new store."""
-    return json.dumps({"store_id": str(uuid.uuid4())}).encode()
+def new(store_id: str | None = None) -> bytes:
+    """Return the marker of a new store, with this id or one that no store has had before."""
+    return json.dumps({"store_id": store_id or str(uuid.uuid4())}).encode()
 
 
 def read_id(content: bytes) -> str:

@@ -86,8 +86,8 @@ class Store(Protocol):
     async def identity(self) -> str | None:
         """Return the store's id; None for a place that is no store yet."""
 
-    async def claim(self) -> str:
-        """Return the store's id; a new store gets one first. Raises DiskFullError."""
+    async def claim(self, new_id: str | None = None) -> str:
+        """Return the store's id; a new store gets one first, `new_id` if that is given. Raises DiskFullError."""
 
     async def enter(self, store_id: str) -> None:
         """Accept uploads from now on. Raises OtherStoreError unless this is the store of that id."""

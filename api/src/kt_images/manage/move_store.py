@@ -7,6 +7,7 @@ objects in the store before stay; thumbnails are not copied, they are made again
 """
 
 import contextlib
+import uuid
 from collections.abc import AsyncIterator
 
 from kt_images.base_settings import Settings
@@ -89,10 +90,12 @@ async def _claim(pool: Pool, source: Store, target: Store, current: str, names: 
         raise InvalidRequestError("This is the store that the files are in")
     if found and not await moves.place(pool, found):
         raise InvalidRequestError(OTHERS)
-    new = found or await target.claim()
+    # Known before it is there: whatever ends this in between, the next attempt finds a store that is ours.
+    new = found or str(uuid.uuid4())
     for store_id, name in zip((current, new), names, strict=True):
         await moves.remember(pool, store_id, name)
-    await target.enter(new)
+    await target.claim(new)
+    await target.enter(new)  # raises an error when another was faster
 
 
 async def _move(pool: Pool, moving: Moving, alone: Connection, skip_damaged: bool) -> None:
