@@ -144,10 +144,11 @@ async def test_large_files_go_in_parts_and_come_back(store, bad_line, size):
 async def test_a_keep_whose_client_leaves_comes_to_its_end(store, bad_line):
     key, bad_line.delay = keys.new_key(1, "png"), 0.5
     async with store.receive(pieces(CONTENT), len(CONTENT)) as received:
-        keeping = asyncio.create_task(store.keep(received, key, "image/png"))
+        keeping, began = asyncio.create_task(store.keep(received, key, "image/png")), time.monotonic()
         await asyncio.sleep(0.1)
         keeping.cancel()
         await asyncio.wait([keeping])
+        assert time.monotonic() - began >= bad_line.delay  # the file must not go before the answer comes
     assert keeping.cancelled()
     bad_line.delay = 0
     assert await opened(store, key, len(CONTENT)) == CONTENT
@@ -235,6 +236,7 @@ async def test_the_marker_of_another_store_is_not_ours(store, bucket):
     obstore.put(bucket.server.client(bucket.bucket), "some/where/store.json", b'{"store_id": "other"}')
     await fails(store.check())
     await fails(opened(store, keys.new_key(1, "png")))
+    await fails(anext(store.walk()))  # at once: nothing of another store may be taken for an orphan of this one
     assert await opened(store, key) == CONTENT  # what is there is what the row names: keys are used once
 
 
