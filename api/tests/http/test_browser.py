@@ -255,8 +255,7 @@ async def test_beyond_the_loopback_such_a_trick_is_for_the_settings_to_forbid(se
 @pytest.mark.parametrize("start", ["", "/pics"])
 async def test_the_service_s_own_page_shows_all_calls_and_may_do_them(serve, page, called, start):
     client = await serve(host="0.0.0.0", base_path=start)
-    await page.open(f"http://{called}:{client.port}{start}/")
-    assert await page.run("return location.pathname") == f"{start}/oas"
+    await page.open(f"http://{called}:{client.port}{start}/oas")
     shown = """
         for (let tries = 0; tries < 200 && !document.querySelector(".opblock"); tries++)
             await new Promise(done => setTimeout(done, 50));

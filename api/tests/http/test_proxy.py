@@ -117,8 +117,7 @@ async def test_the_client_needs_no_more_than_the_address(published, way):
 async def test_a_browser_finds_the_page_and_tries_the_calls(published, way, tmp_path):
     url = await published(way)
     async with browsing(tmp_path / "chromium") as page:
-        await page.open(f"{url}/")
-        assert await page.run("return location.pathname") == "/pics/oas"
+        await page.open(f"{url}/oas")
         waiting = """
             for (let tries = 0; tries < 200 && !document.querySelector(".opblock"); tries++)
                 await new Promise(done => setTimeout(done, 50));
@@ -132,6 +131,13 @@ async def test_a_browser_finds_the_page_and_tries_the_calls(published, way, tmp_
             return (await fetch("images", options)).status;
         """
         assert await page.run(posting) == 201
+        await page.open(f"{url}/")
+        looking = """
+            for (let tries = 0; tries < 200 && !document.querySelector(".tile a[href]"); tries++)
+                await new Promise(done => setTimeout(done, 50));
+            return document.querySelector(".tile a").getAttribute("href");
+        """
+        assert await page.run(looking) == "/pics/#image/1"
 
 
 @pytest.mark.parametrize("said", ["/evil", "//evil.example"])

@@ -36,6 +36,7 @@ STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.SchemaError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.OtherStoreError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.UnlimitedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.MissingExtraError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.TooSlowError, HTTPStatus.GATEWAY_TIMEOUT),
     (errors.DiskFullError, HTTPStatus.INSUFFICIENT_STORAGE),
 )
