@@ -42,7 +42,7 @@ openapi: $(venv)/run ## Update openapi.json
 	@$(python) -m aiohttp_pydantic.oas -o openapi.json kt_images.wsgi:app
 
 constraints: $(venv)/bin/python ## Take the newest versions for the image of the container
-	@$(python) -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --report - './api[server,cli]' | $(python) -c "import json, sys; \
+	@$(python) -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --report - './api[server,cli,s3]' | $(python) -c "import json, sys; \
 		found = [one['metadata'] for one in json.load(sys.stdin)['install'] if one['metadata']['name'] != 'kt-images']; \
 		print('# The versions that the image of the container is built with. \`make constraints\` takes the newest.', \
 		*sorted(f\"{one['name']}=={one['version']}\" for one in found), sep='\n')" > api/constraints.new

@@ -19,6 +19,7 @@ import psycopg2
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+import buckets
 import services
 from kt_images import collector
 from kt_images.application import create_app
@@ -47,6 +48,30 @@ def server_dsn(folder: Path) -> Iterator[str]:
     """A PostgreSQL of the tests' own; its database `postgres` gets our schema by `dsn`."""
     with embedded.running(folder / "db") as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def bucket_server(folder: Path) -> Iterator[buckets.Server]:
+    """A server with buckets, started when the first test needs it; tests are skipped where there is none."""
+    with buckets.running(folder / "buckets") as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(bucket_server: buckets.Server, monkeypatch: pytest.MonkeyPatch) -> buckets.Buckets:
+    """A bucket of the test's own, and credentials for it in the environment."""
+    for name, value in buckets.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    made = buckets.Buckets(bucket_server)
+    bucket_server.make(made.bucket)
+    return made
+
+
+@pytest.fixture
+def bad_line(bucket: buckets.Buckets) -> Iterator[buckets.Proxy]:
+    """A proxy between a store and its bucket, which does harm when told to."""
+    with buckets.proxy(bucket.server.endpoint) as made:
+        yield made
 
 
 @pytest.fixture

@@ -109,8 +109,8 @@ def test_files_that_are_mounted_are_there(services):
     assert all((ROOT / path).exists() for path in mounted if path.startswith("./api/"))
 
 
-def test_the_image_has_the_client_and_all_files_that_it_copies_reach_the_build():
-    assert "['optional-dependencies']['cli']" in DOCKERFILE
+def test_the_image_has_the_client_and_what_a_bucket_needs_and_all_files_that_it_copies_reach_the_build():
+    assert "print(*extras['cli'], *extras['s3'], sep='\\n')\" > extras.txt" in DOCKERFILE
     allowed = {line[1:] for line in (API / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {name for line in re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE) for name in line.split()}
     assert copied == allowed
@@ -121,7 +121,7 @@ def test_the_versions_in_the_image_are_given_and_allowed():
     extras = tomllib.loads((API / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     lines = (API / "constraints.txt").read_text().splitlines()
     given = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines[1:])}
-    for wanted in map(Requirement, extras["server"] + extras["cli"]):
+    for wanted in map(Requirement, extras["server"] + extras["cli"] + extras["s3"]):
         assert wanted.specifier.contains(given[canonicalize_name(wanted.name)]), f"{wanted}: make constraints"
 
 

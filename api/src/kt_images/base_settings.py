@@ -34,6 +34,12 @@ BASE_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)*")
 # The service's own paths, below which it could not tell its calls apart.
 OWN = {"images", "tags", "attachments", "media", "keys", "oas", "healthz", "readyz", "metrics"}
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
+# Characters that mean nothing else in a URL or to nginx.
+BUCKET_PLACE = re.compile(
+    r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)/?"
+)
+ENDPOINT = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/?")
+REGION = re.compile(r"[A-Za-z0-9_-]*")
 HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 # pydantic's sentences speak of inputs and parsing.
@@ -96,6 +102,30 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return hosts
 
 
+def _store_place(place: str) -> str:
+    if "://" in place and not BUCKET_PLACE.fullmatch(place):
+        raise PydanticCustomError("store", "it must be a folder or a bucket as s3://bucket or s3://bucket/prefix")
+    return place.rstrip("/") if BUCKET_PLACE.fullmatch(place) else place
+
+
+def _endpoint(url: str) -> str:
+    if url and not ENDPOINT.fullmatch(url):
+        raise PydanticCustomError("endpoint", "it must be a URL without a path, as in https://s3.example.org")
+    return url.rstrip("/")
+
+
+def _region(region: str) -> str:
+    if not REGION.fullmatch(region):
+        raise PydanticCustomError("region", "it must be the name of a region, as in eu-central-1")
+    return region
+
+
+def _file(path: str) -> str:
+    if path and not Path(path).is_file():
+        raise PydanticCustomError("file", "it must be a file that is there")
+    return path
+
+
 def _networks(value: object) -> object:
     # In the environment and on the command line: 10.0.0.0/8,fd00::/8
     try:
@@ -136,11 +166,22 @@ class AccessLog(StrEnum):
     JSON = "json"
 
 
+class StoreStyle(StrEnum):
+    """How the name of a bucket stands in its URL."""
+
+    PATH = "path"
+    VIRTUAL = "virtual"
+
+
 Widths = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_widths)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Origins = Annotated[Names, AfterValidator(_origins)]
 Hosts = Annotated[Names, AfterValidator(_hosts)]
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+StorePlace = Annotated[str, AfterValidator(_store_place)]
+File = Annotated[str, AfterValidator(_file)]
+Region = Annotated[str, AfterValidator(_region)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 BasePath = Annotated[str, AfterValidator(_base_path)]
 Workers = Annotated[int, Field(ge=1, le=MOST_WORKERS), BeforeValidator(_workers)]
 
@@ -176,7 +217,25 @@ class Settings(BaseSettings):
         DATA / "db", description="Folder of the embedded PostgreSQL; outside a clone: below the user's data folder"
     )
     uploads_dir: Path = Field(
-        DATA / "images", description="Folder of the image files; outside a clone: below the user's data folder"
+        DATA / "images",
+        description="Folder of the image files, with a bucket of those on their way there; outside a clone: below the "
+        "user's data folder",
+    )
+    store: StorePlace = Field(
+        "", description="Where the image files are kept: a folder or s3://bucket/prefix; empty: --uploads_dir"
+    )
+    store_endpoint: Endpoint = Field(
+        "", description="URL of the bucket's server, as https://s3.example.org; empty: Amazon's, or AWS_ENDPOINT_URL"
+    )
+    store_region: Region = Field("", description="Region of the bucket; empty: AWS_REGION, or us-east-1")
+    store_style: StoreStyle = Field(
+        StoreStyle.PATH, description="How URLs name the bucket: path (server/bucket) or virtual (bucket.server)"
+    )
+    store_ca_file: File = Field(
+        "", description="File of certificates, beside the system's, that may vouch for the bucket's server"
+    )
+    max_downloads: int = Field(
+        200, ge=1, description="Files of a bucket that are sent at once; more are answered with 503"
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0: all of the machine's")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port")
@@ -234,6 +293,11 @@ class Settings(BaseSettings):
     )
     max_replica_lag: Seconds = Field(30, ge=0, description="Seconds of lag above which a replica is reported as behind")
     grace_period: Seconds = Field(20, ge=0, description="Seconds for requests in flight to finish at shutdown")
+
+    @property
+    def files_dir(self) -> Path:
+        """The folder of the image files, unless they are in a bucket."""
+        return Path(self.store) if self.store else self.uploads_dir
 
     @field_validator("eager_widths")
     @classmethod

@@ -54,7 +54,7 @@ async def collect(db: Pool, store: Store, widths: Iterable[int], grace: float) -
     await store.sweep(time.time() - max(grace, SWEEP_SECONDS))
     removed = 0
     while True:
-        taken = await orphans.take(db, grace, STEP)
+        taken = await orphans.take(db, grace, STEP, store.entered)
         # The objects first: a thumbnail that is made meanwhile looks for its object afterwards.
         await store.remove(taken)
         await store.remove(keys.thumbnail_key(key, width) for key in taken for width in widths)

@@ -5,7 +5,7 @@ but an id. `http/problems.py` alone turns errors into statuses.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 
 class KtImagesError(Exception):
@@ -225,6 +225,35 @@ class OtherStoreError(KtImagesError):
         "The folder for the files is not the store of this database: it is empty or another one, for example because a "
         "disk is not mounted. To adopt it anyway, run SQL: truncate store"
     )
+
+
+class UnlimitedError(KtImagesError):
+    """Sessions with the database lack limits on their time that the service sets: a pooler drops them."""
+
+    sentence = "Sessions with the database have no limit on their time"
+
+    def __init__(self, limits: Sequence[str]) -> None:
+        super().__init__(
+            f"Sessions with the database have no {', '.join(limits)}, without which one that hangs is never ended: a "
+            "pooler drops what the service sets. Set them for the role, for example by SQL: "
+            f"alter role … set {limits[0]} = '15s'; then have the pooler reconnect"
+        )
+
+
+class StoreMovedError(UnavailableError):
+    """The store of this process is not the database's any more: its files were moved to another one."""
+
+    sentence = "The files were moved to another store; the service has to be started anew with the setting of that one"
+
+
+class MissingExtraError(KtImagesError):
+    """The settings need a package that is not installed."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(
+            f"The settings need what is not installed: the extra `{extra}` of kt-images; "
+            f"pip install 'kt-images[{extra}]' installs it"
+        )
 
 
 class CommitInDoubtError(UnavailableError):

@@ -16,11 +16,11 @@ from kt_images import collector, counting, sampling
 from kt_images.access import gate, usage
 from kt_images.access.keyring import Keyring
 from kt_images.background import meanwhile
-from kt_images.database import schema
+from kt_images.database import schema, session_limits
 from kt_images.database.database import Database
 from kt_images.database.failures import explained
 from kt_images.database.provided import provided
-from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError
+from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnavailableError, UnlimitedError
 from kt_images.files.decoders import Decoders
 from kt_images.files.stores import store_of
 from kt_images.files.thumbnails import Thumbnails
@@ -112,8 +112,15 @@ CONTEXTS = (_decoders, _store, _database, _collector, _counting, _keyring, _samp
 
 
 async def _match(app: web.Application) -> None:
-    """See that database, schema and store belong together. Raises SchemaError, OtherStoreError, UnavailableError."""
-    db = app[app_keys.DATABASE].primary.statements
+    """See that database, schema and store belong together, and that no session can hang for ever.
+
+    Raises SchemaError, OtherStoreError, UnlimitedError, UnavailableError.
+    """
+    database = app[app_keys.DATABASE]
+    db, replica = database.primary.statements, database.replica.statements
+    await session_limits.check(db)
+    if replica is not db:
+        await session_limits.check(replica)
     await schema.check(db)
     await pair(db, app[app_keys.STORE])
 
@@ -125,7 +132,7 @@ async def _match_later(app: web.Application) -> None:
         try:
             await _match(app)
             break
-        except (SchemaError, OtherStoreError) as error:
+        except (SchemaError, OtherStoreError, UnlimitedError) as error:
             app[REASONS_TO_END].append(error)
             signal.raise_signal(signal.SIGTERM)
             return

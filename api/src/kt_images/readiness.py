@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 
 from kt_images.base_settings import Settings
-from kt_images.database import replication, schema
+from kt_images.database import replication, schema, stores
 from kt_images.database.database import Database
-from kt_images.errors import DiskFullError, KtImagesError, SchemaError
+from kt_images.errors import DiskFullError, KtImagesError, SchemaError, StoreMovedError
 from kt_images.files.store import Store
 from kt_images.files.threads import StuckError
 
@@ -33,14 +33,21 @@ class State:
     reasons: list[str]
 
 
+@dataclass(frozen=True)
+class Space:
+    """The bytes that a store has free, None where nobody knows."""
+
+    free: int | None
+
+
 class Readiness:
     """Looks at the database, the replicas and the store."""
 
     def __init__(self, database: Database, store: Store, settings: Settings) -> None:
         self._database, self._store, self._settings = database, store, settings
         self._looking: asyncio.Task[State] | None = None
-        self._examining: asyncio.Task[int | None] | None = None
-        self._free, self._written = 0, 0.0  # the store's bytes, as of a moment of the loop's clock
+        self._examining: asyncio.Task[Space | None] | None = None
+        self._space_found, self._written = Space(None), 0.0  # as of a moment of the loop's clock
 
     async def state(self) -> State:
         """Return what is so now, or was found by a look that is under way."""
@@ -49,14 +56,16 @@ class Readiness:
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> State:
-        missing, free, reason = await asyncio.gather(self._missing(), self._space(), self._replicas())
+        missing, space, reason = await asyncio.gather(self._missing(), self._space(), self._replicas())
         unreachable = [missing] if missing else []
         reasons = [reason] if reason else []
-        if free is None:
+        if space is None:
             unreachable.append("store")
-        elif not free:
+        elif space.free is None:
+            pass
+        elif not space.free:
             reasons.append(STORE_FULL)
-        elif free < self._settings.min_free_bytes:
+        elif space.free < self._settings.min_free_bytes:
             reasons.append(STORE_NEARLY_FULL)
         return State(unreachable, reasons)
 
@@ -65,35 +74,38 @@ class Readiness:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await schema.check(self._database.primary.statements)
+                await stores.check(self._database.primary.statements, self._store.entered)
+        except StoreMovedError:
+            return "store"
         except SchemaError:
             return "schema"
         except (KtImagesError, TimeoutError):
             return "database"
         return None
 
-    async def _space(self) -> int | None:
-        """Return the store's free bytes, None if it cannot be written."""
+    async def _space(self) -> Space | None:
+        """Return the store's space, None if it cannot be written."""
         if self._examining is None or self._examining.done():
             self._examining = asyncio.create_task(self._examine())
         # Not cancelled when it takes longer: a thread that hangs in a system call cannot be.
         done, _ = await asyncio.wait([self._examining], timeout=PATIENCE_SECONDS)
         return self._examining.result() if done else None
 
-    async def _examine(self) -> int | None:
+    async def _examine(self) -> Space | None:
         try:
             if time.monotonic() - self._written < WRITING_SECONDS:
                 await self._store.check()
             else:
-                self._free = await self._store.probe()
+                self._space_found = Space(await self._store.probe())
                 self._written = time.monotonic()
         except DiskFullError:
-            self._free, self._written = 0, time.monotonic()
+            self._space_found, self._written = Space(0), time.monotonic()
         except StuckError as error:
             await asyncio.wait([error.pending])
             return None
         except (KtImagesError, OSError):
             return None
-        return self._free
+        return self._space_found
 
     async def _replicas(self) -> str | None:
         """Return what is wrong with the replicas."""

@@ -36,8 +36,9 @@ async def keep_sampling(database: Database, store: Store) -> None:
 async def _sample_store(store: Store) -> None:
     await store.check()
     room = await store.room()
-    metrics.STORE_FREE_BYTES.set(room.free)
-    metrics.STORE_SIZE_BYTES.set(room.size)
+    # Not 0, which would be full: an alert compares in vain.
+    metrics.STORE_FREE_BYTES.set(room.free if room else math.nan)
+    metrics.STORE_SIZE_BYTES.set(room.size if room else math.nan)
 
 
 async def _sample_tags(database: Database) -> None:

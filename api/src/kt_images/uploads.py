@@ -136,7 +136,7 @@ class Uploads:
     async def _attach(self, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
         attachment = await self._keep(received, picture, image_id, filename)
         async with self._acknowledging(attachment):
-            await attachments.put(self._db, attachment)
+            await attachments.put(self._db, attachment, self._store.entered)
         metrics.STORED_BYTES.inc(attachment.size)
         return attachment
 
@@ -154,13 +154,13 @@ class Uploads:
             if merged := await _merge(connection, received, new, on_duplicate):
                 return merged, False
             await images.create_as(connection, image_id, new)
-            await attachments.put(connection, attachment)
+            await attachments.put(connection, attachment, self._store.entered)
         metrics.STORED_BYTES.inc(attachment.size)
         return Image(image_id=image_id, filename=new.filename, tags=new.tags), True
 
     async def _keep(self, received: Received, picture: Picture, image_id: int, filename: str) -> Attachment:
         key = keys.new_key(image_id, picture.extension)
-        await orphans.expect(self._db, [key])
+        await orphans.expect(self._db, [key], store_id=self._store.entered)
         await self._store.keep(received, key, picture.content_type)
         await self._thumbnails.keep(picture.thumbnails, key)
         return Attachment(
@@ -180,8 +180,8 @@ class Uploads:
         try:
             yield
         except CollectedError:
-            # The object may have come after the collector: it has to be found once more.
-            await orphans.expect(self._db, [attachment.object_key])
+            # The object may have come after the collector: it has to be found once more. Raises StoreMovedError.
+            await orphans.expect(self._db, [attachment.object_key], store_id=self._store.entered)
             raise
         except UnavailableError:
             # It may have been committed anyway. If that cannot be found out, the client has to ask again.

@@ -6,10 +6,12 @@ import time
 
 import pytest
 
+from kt_images.base_settings import Settings
 from kt_images.errors import DamagedStoreError, OtherStoreError, TooLargeError, UnavailableError
 from kt_images.files import keys
 from kt_images.files.disk import Disk
 from kt_images.files.store import read_all
+from kt_images.files.stores import store_of
 
 CONTENT = bytes(range(256)) * 10_000  # 2.5 MB, in more than one piece
 
@@ -19,10 +21,18 @@ async def pieces(content, size=100_000):
         yield content[start : start + size]
 
 
-@pytest.fixture(params=["disk"])
+@pytest.fixture(params=["disk", "bucket"])
 def made(request, tmp_path):
     """Make stores of one kind, each in the place of that name."""
-    return {"disk": lambda name="store": Disk(tmp_path / name)}[request.param]
+    if request.param == "disk":
+        return lambda name="store": Disk(tmp_path / name)
+    bucket = request.getfixturevalue("bucket")
+
+    def make(name="store"):
+        changes = {"store": f"{bucket.place}/{name}", "uploads_dir": tmp_path / name}
+        return store_of(Settings().model_copy(update=bucket.settings | changes))
+
+    return make
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import psycopg2.errors
 from psycopg2.extras import Json
 
 from kt_images.database.connection import Connection, Queryable
+from kt_images.database.stores import IS_CURRENT
 from kt_images.errors import (
     AttachmentNotFoundError,
     CollectedError,
@@ -18,9 +19,10 @@ from kt_images.models.attachments import Attachment
 COLUMNS = "image_id, filename, object_key, content_type, size, sha256, width, height, created_at"
 
 # Without an entry in orphans, or with one that is taken, the collector removes the object: nothing is written then.
-PUT = """
+# In a store that is not the database's any more, neither.
+PUT = f"""
     with expected as (
-        delete from orphans where object_key = %(object_key)s and taken_at is null returning object_key
+        delete from orphans where object_key = %(object_key)s and taken_at is null and {IS_CURRENT} returning object_key
     )
     insert into attachments (image_id, filename, object_key, content_type, size, sha256, width, height)
     select %(image_id)s, %(filename)s, object_key, %(content_type)s, %(size)s, %(sha256)s, %(width)s, %(height)s
@@ -92,13 +94,14 @@ RESTORE = f"""
 """
 
 
-async def put(db: Queryable, attachment: Attachment) -> None:
+async def put(db: Queryable, attachment: Attachment, store_id: str | None = None) -> None:
     """Write the row, replacing one of the same name; its object is stored, and its key was expected.
 
-    Raises ImageNotFoundError, and CollectedError when the collector has removed the object meanwhile.
+    Raises ImageNotFoundError, and CollectedError when the collector has removed the object meanwhile or the files were
+    moved to another store than that of this id.
     """
     try:
-        if not await db.query(PUT, attachment.model_dump()):
+        if not await db.query(PUT, {**attachment.model_dump(), "store_id": store_id}):
             raise CollectedError
     except psycopg2.errors.ForeignKeyViolation:
         raise ImageNotFoundError(attachment.image_id) from None

@@ -43,7 +43,11 @@ INSERT_ONLY = """
     select filename, tags from jsonb_to_recordset(%(rows)s::jsonb) as row (filename text, tags text[])
 """
 
-NEXT_ID = "select nextval(pg_get_serial_sequence('images', 'image_id')) as image_id"
+# Names the table, too: whoever replaces it by a divided one, and the sequence with it, is waited for.
+NEXT_ID = """
+    with waited as (select from images limit 0)
+    select nextval(pg_get_serial_sequence('images', 'image_id')) as image_id
+"""
 
 INSERT_WITH_ID = """
     insert into images (image_id, filename, tags) overriding system value

@@ -9,10 +9,15 @@ from datetime import datetime
 
 from kt_images.database.connection import Connection, Queryable
 from kt_images.database.pool import Pool
+from kt_images.database.stores import IS_CURRENT
+from kt_images.errors import StoreMovedError
 
-EXPECT = """
-    insert into orphans (object_key, since) select unnest(%(keys)s::text[]), coalesce(%(since)s, now())
+EXPECT = f"""
+    insert into orphans (object_key, since)
+    select unnest(%(keys)s::text[]), coalesce(%(since)s, now())
+    where {IS_CURRENT}
     on conflict (object_key) do update set since = excluded.since, taken_at = null
+    returning object_key
 """
 
 ADOPT = "delete from orphans where object_key = any(%(keys)s)"
@@ -25,12 +30,13 @@ UNREFERENCED = """
 """
 
 # Skips those whose rows are being written at this moment. A collector that crashed leaves what it had taken to another.
-TAKE = """
+TAKE = f"""
     update orphans set taken_at = now()
     where object_key in (
         select object_key from orphans
         where since < now() - make_interval(secs => %(grace)s)
             and (taken_at is null or taken_at < now() - interval '10 minutes')
+            and {IS_CURRENT}
         limit %(limit)s
         for update skip locked
     )
@@ -50,17 +56,31 @@ TAKE_BATCH = """
 
 NOW = "select now() as now"
 
-# Not what an upload has entered again meanwhile.
-FORGET = "delete from orphans where object_key = any(%(keys)s) and taken_at is not null"
+# Not what an upload has entered again meanwhile, nor what was taken out of a store whose files were moved since.
+FORGET = "delete from orphans where object_key = any(%(keys)s) and taken_at > '-infinity'"
 
-# A collector needs it exclusively; backups and restores share it from start to end.
+# When files have been moved to another store, from that moment on: no upload into the store before gets its row, and
+# what collectors have taken out of that one they forget no more. The collectors of the new store find all of it.
+HAND_OVER = "update orphans set taken_at = '-infinity'"
+
+# No insertion, deletion or change but one's own until the end of the transaction.
+FREEZE = "lock table orphans in share row exclusive mode"
+
+# A collector needs it exclusively, as does the end of a move; backups and restores share it from start to end.
 LOCK_REMOVAL = "select pg_try_advisory_xact_lock(5046820212) as locked"
 PREVENT_REMOVAL = "select pg_advisory_xact_lock_shared(5046820212)"
 
 
-async def expect(db: Queryable, keys: Collection[str], since: datetime | None = None) -> None:
-    """Enter the keys of objects that are about to be stored, or were found without a row; as of now, or as a batch."""
-    await db.query(EXPECT, {"keys": list(keys), "since": since})
+async def expect(
+    db: Queryable, keys: Collection[str], since: datetime | None = None, store_id: str | None = None
+) -> None:
+    """Enter the keys of objects that are about to be stored, or were found without a row; as of now, or as a batch.
+
+    Raises StoreMovedError when the store of that id is not the database's any more.
+    """
+    entered = await db.query(EXPECT, {"keys": list(keys), "since": since, "store_id": store_id})
+    if keys and not entered:
+        raise StoreMovedError
 
 
 async def new_batch(db: Queryable) -> datetime:
@@ -80,15 +100,17 @@ async def unreferenced(db: Queryable, keys: Collection[str]) -> dict[str, bool]:
     return {row.key: row.is_entered for row in rows}
 
 
-async def take(pool: Pool, grace: float, limit: int) -> list[str]:
+async def take(pool: Pool, grace: float, limit: int, store_id: str | None = None) -> list[str]:
     """Take up to `limit` keys entered more than `grace` seconds ago; return them, for their objects to be removed.
 
-    From now on no upload can have them. None are taken while a backup or a restore runs.
+    From now on no upload can have them. None are taken while a backup or a restore runs, and none for a store that is
+    not the database's any more.
     """
     async with pool.transaction() as connection:
         if not (await connection.query(LOCK_REMOVAL))[0].locked:
             return []
-        return [row.object_key for row in await connection.query(TAKE, {"grace": grace, "limit": limit})]
+        taken = await connection.query(TAKE, {"grace": grace, "limit": limit, "store_id": store_id})
+        return [row.object_key for row in taken]
 
 
 async def take_batch(db: Queryable, since: datetime, limit: int) -> list[str]:
@@ -104,3 +126,19 @@ async def forget(db: Queryable, keys: Collection[str]) -> None:
 async def prevent_removal(connection: Connection) -> None:
     """Keep all objects where they are until the end of the transaction."""
     await connection.query(PREVENT_REMOVAL)
+
+
+async def lock_removal(connection: Connection) -> bool:
+    """Keep backups, restores and collectors from beginning until the end of the transaction; False if one runs."""
+    locked: bool = (await connection.query(LOCK_REMOVAL))[0].locked
+    return locked
+
+
+async def freeze(connection: Connection) -> None:
+    """Let no upload, replacement or deletion be committed until the end of the transaction; waits for those begun."""
+    await connection.query(FREEZE)
+
+
+async def hand_over(connection: Connection) -> None:
+    """Leave all entries to the collectors of the store that the files were moved to; no upload has them any more."""
+    await connection.query(HAND_OVER)

@@ -20,6 +20,8 @@ IMAGES = "select image_id, filename, tags from images order by image_id"
 
 ATTACHMENTS = f"select {attachments.COLUMNS} from attachments order by image_id, filename"
 
+BY_KEY = f"select {attachments.COLUMNS} from attachments order by object_key"
+
 DECLARE = "declare everything no scroll cursor for {sql}"
 
 FETCH = "fetch forward {size} from everything"
@@ -54,6 +56,11 @@ class Snapshot:
     async def attachments(self, size: int) -> AsyncIterator[list[Attachment]]:
         """Yield all attachments by their image and name, `size` at a time."""
         async for rows in self._rows(ATTACHMENTS, size):
+            yield [Attachment.model_validate(row) for row in rows]
+
+    async def attachments_by_key(self, size: int) -> AsyncIterator[list[Attachment]]:
+        """Yield all attachments in the order in which a store lists their objects, `size` at a time."""
+        async for rows in self._rows(BY_KEY, size):
             yield [Attachment.model_validate(row) for row in rows]
 
     async def _rows(self, sql: str, size: int) -> AsyncIterator[list[Any]]:

@@ -10,7 +10,6 @@ All lie on one file system: an upload becomes an object by a rename. A key is al
 import contextlib
 import io
 import itertools
-import json
 import os
 import stat
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
-from kt_images.files import cached, threads
+from kt_images.files import cached, marker, threads
 from kt_images.files.failures import EXHAUSTED, reason, translate
 from kt_images.files.incoming import Incoming
 from kt_images.files.store import Listed, Received, Room
@@ -63,15 +62,22 @@ class Disk:
     def __init__(self, root: Path, presence: Presence | None = None) -> None:
         """A service's `presence` is told whether the store can be reached."""
         self._presence = presence
-        self._root, self._marker = root, root / "store.json"
+        self._root, self._marker = root, root / marker.NAME
         self._objects = root / "objects"
         self._incoming_folder = root / "incoming"
         self._incoming = Incoming(self._incoming_folder)
         self._id: str | None = None
         self._durable: set[Path] = set()  # the objects' folders that are known to outlive a power cut
 
+    @property
+    def entered(self) -> str | None:
+        return self._id
+
     async def open(self) -> None:
         await threads.write(self._open)
+
+    async def identity(self) -> str | None:
+        return await threads.read(self._identity)
 
     async def claim(self) -> str:
         return await threads.write(self._claim)
@@ -114,12 +120,16 @@ class Disk:
     @contextlib.asynccontextmanager
     async def content(self, key: str, size: int | None = None, part: range | None = None) -> AsyncIterator[DiskContent]:
         with await threads.read(_open_file, self._objects / key, size) as file:
-            yield DiskContent(file, part or range(await threads.read(_size, file) if size is None else size))
+            whole = range(await threads.read(_size, file) if size is None else size)
+            yield DiskContent(file, whole if part is None else part)
 
     @contextlib.asynccontextmanager
     async def local_file(self, key: str, size: int) -> AsyncIterator[BinaryIO]:
         with io.BufferedReader(await threads.read(_open_file, self._objects / key, size)) as file:
             yield file
+
+    async def address(self, key: str) -> str:
+        return key
 
     async def remove(self, keys: Iterable[str]) -> None:
         await threads.write(self._remove, list(keys))
@@ -137,12 +147,16 @@ class Disk:
             self._root.mkdir(parents=True, exist_ok=True)
         self._check()
 
+    def _identity(self) -> str | None:
+        with translated_errors(translate):
+            return self._found_id() if self._marker.exists() else None
+
     def _claim(self) -> str:
         with translated_errors(translate):
             if not self._marker.exists():
                 draft = self._root / uuid.uuid4().hex
-                with draft.open("x") as file:
-                    json.dump({"store_id": str(uuid.uuid4())}, file)
+                with draft.open("xb") as file:
+                    file.write(marker.new())
                     file.flush()
                     os.fsync(file.fileno())
                 with contextlib.suppress(FileExistsError):  # another process was faster
@@ -175,10 +189,7 @@ class Disk:
             return found.f_bavail * found.f_frsize
 
     def _found_id(self) -> str:
-        try:
-            return str(json.loads(self._marker.read_bytes())["store_id"])
-        except (ValueError, KeyError, TypeError):
-            return ""
+        return marker.read_id(self._marker.read_bytes())
 
     def _keep(self, source: Path, target: Path, until: float) -> None:
         with translated_errors(translate):

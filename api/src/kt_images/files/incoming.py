@@ -40,10 +40,11 @@ class _TemporaryFile:
                 # A short write is the first sign of a full disk; the next one raises.
                 written += os.write(self._opened(), rest[written:])
 
-    def finish(self) -> None:
-        """Make the bytes durable."""
+    def finish(self, is_durable: bool) -> None:
+        """Close the file, and make its bytes durable if they are to be."""
         with translated_errors(translate):
-            os.fsync(self._opened())
+            if is_durable:
+                os.fsync(self._opened())
             self._close()
 
     def discard(self) -> None:
@@ -68,8 +69,9 @@ class _TemporaryFile:
 class Incoming:
     """A folder of temporary files, none of which outlives its upload except by a crash."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, is_durable: bool = True) -> None:
+        """`is_durable`: what was received becomes an object by a rename; else it is only read."""
+        self._folder, self._is_durable = folder, is_durable
 
     @contextlib.asynccontextmanager
     async def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AsyncIterator[Received]:
@@ -80,7 +82,7 @@ class Incoming:
             async for content in _gathered(pieces):
                 await threads.write(file.write, content, max_size)
                 del content  # nothing of an upload that waits for its client is held here
-            await threads.write(file.finish)
+            await threads.write(file.finish, self._is_durable)
             yield Received(file.path, file.size, file.digest.hexdigest())
         except threads.StuckError as error:
             await threads.clean_up(file.discard, after=error.pending)

@@ -68,8 +68,15 @@ class InMemory:
 class Store(Protocol):
     """Objects by their keys. No method blocks the event loop; each raises UnavailableError when out of reach."""
 
+    @property
+    def entered(self) -> str | None:
+        """The id of the store, once it was entered."""
+
     async def open(self) -> None:
         """Prepare the place where objects are kept, and see that it can be written."""
+
+    async def identity(self) -> str | None:
+        """Return the store's id; None for a place that is no store yet."""
 
     async def claim(self) -> str:
         """Return the store's id; a new store gets one first. Raises DiskFullError."""
@@ -80,11 +87,14 @@ class Store(Protocol):
     async def check(self) -> None:
         """Raise UnavailableError when objects cannot be written, or another store is in this one's place."""
 
-    async def room(self) -> Room:
-        """Return how much room there is."""
+    async def room(self) -> Room | None:
+        """Return how much room there is, None where nobody knows."""
 
-    async def probe(self) -> int:
-        """Write a little and remove it; return how many bytes are free. Raises as `check()`, and DiskFullError."""
+    async def probe(self) -> int | None:
+        """Write a little; return how many bytes are free, None where nobody knows.
+
+        Raises as `check()`, and DiskFullError.
+        """
 
     def receive(self, pieces: AsyncIterable[bytes], max_size: int) -> AbstractAsyncContextManager[Received]:
         """Write the pieces to a temporary file, which is removed at the end unless it was kept.
@@ -101,10 +111,16 @@ class Store(Protocol):
     def content(
         self, key: str, size: int | None = None, part: range | None = None
     ) -> AbstractAsyncContextManager[Content]:
-        """Open the object, or a part of it. Raises DamagedStoreError when it is missing or has not `size` bytes."""
+        """Open the object, or a part of it; an empty part, `range(0)`, only to see that the object is there.
+
+        Raises DamagedStoreError when it is missing or has not `size` bytes.
+        """
 
     def local_file(self, key: str, size: int) -> AbstractAsyncContextManager[BinaryIO]:
         """Open the object as a local file, for a decoder. Raises as `content()` does."""
+
+    async def address(self, key: str) -> str:
+        """Return where a proxy in front of the service finds the object, relative to what its configuration says."""
 
     async def remove(self, keys: Iterable[str]) -> None:
         """Remove the objects; keys without an object are ignored."""

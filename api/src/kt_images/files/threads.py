@@ -19,12 +19,17 @@ T = TypeVar("T")
 # A thread starts with the first call that needs it.
 _READERS = ThreadPoolExecutor(16, thread_name_prefix="readers")
 _WRITERS = ThreadPoolExecutor(16, thread_name_prefix="writers")
+# Those that wait for another machine, so that none waits for a disk behind them.
+_FETCHERS = ThreadPoolExecutor(32, thread_name_prefix="fetchers")
+_SENDERS = ThreadPoolExecutor(16, thread_name_prefix="senders")
 
 # What cleans up behind calls that have not returned yet; the event loop itself keeps no task alive.
 _CLEANING: set[asyncio.Task[None]] = set()
 
 # To sync what an upload wrote may take a busy disk a while; to read does not.
 WRITE_SECONDS, READ_SECONDS = 60.0, 5.0
+# For a server that has to be asked again.
+FETCH_SECONDS = 20.0
 
 
 class StuckError(UnavailableError):
@@ -76,6 +81,16 @@ async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     A caller that is cancelled or given up does not wait: what the function then returns is dropped.
     """
     return await _run(_READERS, READ_SECONDS, partial(function, *args, **kwargs))
+
+
+async def fetch(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run the function, which asks another machine, in a thread for that. As `read()` otherwise."""
+    return await _run(_FETCHERS, FETCH_SECONDS, partial(function, *args, **kwargs))
+
+
+async def send(seconds: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run the function, which tells another machine something, in a thread for that. As `write()` otherwise."""
+    return await shielded(_run(_SENDERS, seconds, partial(function, *args, **kwargs)))
 
 
 async def _run(threads: Executor, seconds: float, call: Callable[[], T]) -> T:

@@ -35,6 +35,7 @@ STATUSES: tuple[tuple[type[errors.KtImagesError], HTTPStatus], ...] = (
     (errors.UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.SchemaError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.OtherStoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.UnlimitedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.TooSlowError, HTTPStatus.GATEWAY_TIMEOUT),
     (errors.DiskFullError, HTTPStatus.INSUFFICIENT_STORAGE),
 )

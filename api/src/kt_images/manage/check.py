@@ -5,7 +5,6 @@ been replaced meanwhile. Exit status: 0 all is well, 1 it is not, 2 wrong usage.
 """
 
 import asyncio
-import hashlib
 import time
 
 from kt_images.base_settings import Settings
@@ -13,18 +12,18 @@ from kt_images.database import attachments, embedded, orphans, tags
 from kt_images.database.connection import UNHURRIED
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
-from kt_images.errors import DamagedStoreError
-from kt_images.files.keys import object_key
-from kt_images.files.store import Content, Listed, Store
+from kt_images.files.store import Store
 from kt_images.files.stores import store_of
 from kt_images.manage import command
+from kt_images.manage.hashing import AT_ONCE, wrong
+from kt_images.manage.in_order import InOrder
 from kt_images.manage.progress import Progress
 from kt_images.manage.report import Problem, Report
+from kt_images.manage.unaccounted import unaccounted
 from kt_images.models.attachments import Attachment
 from kt_images.pairing import pair
 
 STEP = 200  # rows whose objects are looked at together
-AT_ONCE = 16  # of these
 
 
 def main() -> None:
@@ -64,15 +63,19 @@ async def _run(settings: Settings, report: Report, deep: bool, repair: bool, gra
 
 async def _check_rows(pool: Pool, store: Store, report: Report, deep: bool) -> None:
     at_once = asyncio.Semaphore(AT_ONCE)
+    listing = InOrder(store)
 
-    async def look(row: Attachment) -> str | None:
+    async def look(row: Attachment, listed: int | None) -> str | None:
+        if listed == row.size and not deep:
+            return None
         async with at_once:
-            return await _look(store, deep, row)
+            return await wrong(store, row, deep)
 
     async with Snapshot.open(pool) as snapshot:
         with Progress("rows ", (await snapshot.count()).attachments) as progress:
-            async for step in snapshot.attachments(STEP):
-                for row, problem in zip(step, await asyncio.gather(*map(look, step)), strict=True):
+            async for step in snapshot.attachments_by_key(STEP):
+                listed = [None if deep else await listing.size(row.object_key) for row in step]
+                for row, problem in zip(step, await asyncio.gather(*map(look, step, listed)), strict=True):
                     # Replaced or deleted since, and collected? Then its row went before its object.
                     if problem and await attachments.referenced(pool, {row.object_key}):
                         report.add(Problem(problem, row.object_key, row.image_id, row.filename))
@@ -80,32 +83,16 @@ async def _check_rows(pool: Pool, store: Store, report: Report, deep: bool) -> N
                 progress.advance(len(step))
 
 
-async def _look(store: Store, deep: bool, row: Attachment) -> str | None:
-    """Return what is wrong with the object of a row, None if nothing is."""
-    try:
-        async with store.content(row.object_key, row.size) as content:
-            return "different" if deep and await _sha256(content) != row.sha256 else None
-    except DamagedStoreError as error:
-        return {FileNotFoundError: "missing", type(None): "different"}.get(type(error.__cause__), "unreadable")
-    except OSError:
-        return "unreadable"
-
-
-async def _sha256(content: Content) -> str:
-    digest = hashlib.sha256()
-    async for piece in content:
-        await asyncio.to_thread(digest.update, piece)
-    return digest.hexdigest()
-
-
 async def _check_objects(pool: Pool, store: Store, report: Report, repair: bool, oldest: float) -> None:
     """Look for objects that no row names and the collector does not know; hand them to it on `repair`."""
     with Progress("objects", report.rows) as progress:
         async for step in store.walk():
-            for problem in await _unaccounted(pool, store, report, [one for one in step if one.changed < oldest]):
+            found, waiting = await unaccounted(pool, store, [one for one in step if one.changed < oldest])
+            report.waiting += waiting
+            for problem in found:
                 is_repaired = repair and problem.problem == "orphan"
                 if is_repaired:
-                    await orphans.expect(pool, [problem.object])
+                    await orphans.expect(pool, [problem.object], store_id=store.entered)
                 report.add(problem.as_repaired() if is_repaired else problem)
             report.objects += len(step)
             progress.advance(len(step))
@@ -118,31 +105,6 @@ async def _check_counts(pool: Pool, report: Report, repair: bool) -> None:
         await tags.repair(pool)
     for tag in wrong:
         report.add(Problem("miscounted", tag, repaired=repair))
-
-
-async def _unaccounted(pool: Pool, store: Store, report: Report, step: list[Listed]) -> list[Problem]:
-    """Return what should not lie in the store. A thumbnail belongs there as long as its object does."""
-    originals = {one.key: object_key(one.key) for one in step}
-    ours = {key: original for key, original in originals.items() if original}
-    unreferenced = await orphans.unreferenced(pool, {*ours, *ours.values()})
-    found = []
-    for key, original in originals.items():
-        if original is None:
-            found.append(Problem("foreign", key))
-        elif original in unreferenced and (unreferenced[original] or unreferenced[key]):
-            report.waiting += 1
-        elif original in unreferenced and await _exists(store, key):
-            found.append(Problem("orphan", key))
-    return found
-
-
-async def _exists(store: Store, key: str) -> bool:
-    """Return whether the object is still there: the collector may have taken it since it was listed."""
-    try:
-        async with store.content(key):
-            return True
-    except DamagedStoreError as error:
-        return not isinstance(error.__cause__, FileNotFoundError)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ class Restoration:
             if isinstance(found, BaseException):
                 raise found
             made[key] = found
-        await orphans.expect(self._pool, [one.key for one in made.values()], self._batch)
+        await orphans.expect(self._pool, [one.key for one in made.values()], self._batch, self._store.entered)
         for key, received in self._received.items():
             # Its type is in its row, which comes later and is what downloads are answered by.
             await self._store.keep(received, made[key].key, "application/octet-stream")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from kt_images.base_settings import Settings
-from kt_images.database import embedded, images, orphans
+from kt_images.database import embedded, images, orphans, stores
 from kt_images.database.connection import UNHURRIED, Connection
 from kt_images.database.pool import Pool
 from kt_images.errors import InvalidRequestError, KtImagesError
@@ -64,6 +64,7 @@ async def _restore(pool: Pool, store: Store, restoration: Restoration, file: IO[
         async with pool.transaction() as connection:
             await _check_empty(connection)
             await orphans.prevent_removal(connection)
+            await stores.check(connection, store.entered)  # files were perhaps moved until just now
             return await restoration.take(file, connection, batch)
     except BaseException:
         with contextlib.suppress(KtImagesError, OSError):

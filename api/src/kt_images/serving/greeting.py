@@ -6,6 +6,7 @@ from yarl import URL
 
 from kt_images import logs
 from kt_images.base_settings import Access, Settings
+from kt_images.files.stores import name_of
 from kt_images.serving.sockets import Place
 
 KEYS = "python3 -m kt_images.manage.keys create NAME --scopes read,write,delete,admin,metrics"
@@ -17,7 +18,7 @@ def greet(settings: Settings, place: Place) -> None:
     addresses = [(ipaddress.ip_address(one.getsockname()[0].partition("%")[0]), one.getsockname()[1]) for one in place]
     first, port = addresses[0]
     url = str(URL.build(scheme="http", host="localhost" if first.is_unspecified else str(first), port=port))
-    folders = f"image files are in {settings.uploads_dir.resolve()}"
+    folders = f"image files are in {name_of(settings)}"
     if not settings.postgres_dsn:
         folders = f"database is in {settings.database_dir.resolve()}, the {folders}"
     logs.say(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")

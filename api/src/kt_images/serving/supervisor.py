@@ -34,7 +34,7 @@ LEAST_MEMORY = 64 * 2**20  # that the setting decode_memory may have
 
 def settings_of_worker(settings: Settings, dsn: str) -> Settings:
     """Return the settings of one of several workers: all have the same limits together as one process would."""
-    counts = ("pool_size", "stream_pool_size", "max_streams", "max_uploads")
+    counts = ("pool_size", "stream_pool_size", "max_streams", "max_uploads", "max_downloads")
     shares = {name: share(getattr(settings, name), settings.workers) for name in counts}
     memory = share(settings.decode_memory, settings.workers, LEAST_MEMORY)
     return settings.model_copy(update={"postgres_dsn": dsn, "decode_memory": memory, **shares})

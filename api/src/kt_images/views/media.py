@@ -10,6 +10,7 @@ from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r413, r416
 from pydantic import Field
 
 from kt_images.base_settings import Access
+from kt_images.database import stores
 from kt_images.errors import DamagedStoreError, ReplacedError
 from kt_images.fields import ImageId, Omittable, Sha256
 from kt_images.files import thumbnails
@@ -91,7 +92,8 @@ class MediaView(View):
         except DamagedStoreError:
             latest = await self.shared.read_attachment(image_id, filename)
             if latest.object_key == attachment.object_key:
-                await self.store.check()  # an unreachable store is not a damaged one
+                await self.store.check()  # an unreachable store is not a damaged one,
+                await stores.check(self.db, self.store.entered)  # nor is one whose files were moved
                 raise
             return await self._answer(latest, *wanted)  # it was replaced after the first look
 
