@@ -40,7 +40,7 @@ class SeaweedFS:
     def s3(self) -> S3:
         return S3(self.port, "kt-access", "kt-secret")
 
-    def start(self, name: str = "gateway") -> None:
+    def start(self, _part: str = "gateway") -> None:
         """Start it, and wait until it serves."""
         options = {
             "ip": "127.0.0.1",
@@ -60,7 +60,7 @@ class SeaweedFS:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
         wait_until(self.answers, 60)
 
-    def kill(self, name: str = "gateway") -> None:
+    def kill(self, _part: str = "gateway") -> None:
         self._process.kill()
         self._process.wait()
         self._process = None

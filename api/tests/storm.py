@@ -58,13 +58,13 @@ class Fleet:
             self.services.append(Service(dsn, home, free_port(), environment=environment | limits))
             self.services[-1].start()
         self._collector: subprocess.Popen[bytes] | None = None
-        self._environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"POSTGRES_DSN": dsn}
-        self._environment |= {"KT_IMAGES_UPLOADS_DIR": str(folder / "service-0" / "images")} | environment
+        self.environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"POSTGRES_DSN": dsn}
+        self.environment |= {"KT_IMAGES_UPLOADS_DIR": str(folder / "service-0" / "images")} | environment
 
     def start_collector(self) -> None:
         with (self.folder / "collector.log").open("ab") as log:
             self._collector = subprocess.Popen(
-                [sys.executable, "-c", COLLECTOR], env=self._environment, stdout=log, stderr=log, cwd=self.folder
+                [sys.executable, "-c", COLLECTOR], env=self.environment, stdout=log, stderr=log, cwd=self.folder
             )
 
     def kill_collector(self) -> None:
@@ -77,7 +77,7 @@ class Fleet:
         """Run one of the commands of `kt_images.manage`."""
         words = [sys.executable, "-m", f"kt_images.manage.{command}", *arguments]
         return subprocess.run(
-            words, env=self._environment, capture_output=True, text=True, timeout=600, check=False, cwd=self.folder
+            words, env=self.environment, capture_output=True, text=True, timeout=600, check=False, cwd=self.folder
         )
 
     def log(self) -> str:

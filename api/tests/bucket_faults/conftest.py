@@ -86,7 +86,7 @@ def seaweed_bucket(seaweed_server):
 
 
 @pytest.fixture
-def process(new_database, folder, tmp_path):
+def process(new_database, tmp_path):
     """Start a service as a process on a bucket and a database of the test's own; its log has no stack at the end."""
     running = []
 
