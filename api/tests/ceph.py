@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 from s3 import S3
-from services import free_port, wait_until
+from services import port_of_its_own, wait_until
 
 PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 PACKAGES = "ceph-common ceph-mon ceph-osd radosgw"
@@ -66,7 +66,7 @@ class Ceph:
         folder.mkdir()
         self._folder, self._processes = folder, dict[str, subprocess.Popen[bytes]]()
         self.port = 0
-        self._monitor_port = free_port()
+        self._monitor_port = port_of_its_own()
         self._commands = {
             "monitor": ["ceph-mon", "-i", "a"],
             "osd": ["ceph-osd", "-i", "0"],
@@ -129,7 +129,7 @@ class Ceph:
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
         self.start("osd")
         wait_until(self._has_disk, 60)
-        self.port = free_port()
+        self.port = port_of_its_own()
         frontend = f"beast endpoint=127.0.0.1:{self.port}"
         self._commands["gateway"] = ["radosgw", "-n", "client.gateway", f"--rgw-frontends={frontend}"]
         self.start("gateway")

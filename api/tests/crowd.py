@@ -80,16 +80,17 @@ class Member:
 
     async def _put(self, place: tuple[int, str]) -> bool:
         content, digest = self._picture()
-        before = self.expected.get(place, {GONE})
-        self.expected[place] = {*before, digest}
+        could_be_gone = self._may_be_gone(place[0])
+        self.expected[place] = {*self.expected.get(place, {GONE}), digest}
         path = f"/images/{place[0]}/attachment/{place[1]}"
         status, _ = await self._ask("upload", "POST", path, data=_form(content, "x"))
         if status == 200:
             self.expected[place] = {digest}
             self.seen.acknowledged += 1
         elif status == 404:  # an earlier deletion of the image, of which nobody knew whether it was done
-            self.expected[place] = before
-        return self._judge("upload", status, {200, 404} if self._may_be_gone(place[0]) else {200})
+            for gone in [one for one in self.expected if one[0] == place[0]]:
+                self.expected[gone] = {GONE}
+        return self._judge("upload", status, {200, 404} if could_be_gone else {200})
 
     async def _delete(self) -> bool:
         place = self._place()

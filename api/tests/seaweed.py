@@ -2,13 +2,12 @@
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from s3 import S3
-from services import wait_until
+from services import port_of_its_own, wait_until
 
 PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
 GATEWAY_PORTS = ("s3.port", "s3.port.grpc")
@@ -28,7 +27,7 @@ class SeaweedFS:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._folder, self._process = folder, None
-        self._ports = dict(zip((*PORTS, *GATEWAY_PORTS), _free_ports(len(PORTS + GATEWAY_PORTS)), strict=True))
+        self._ports = dict(zip((*PORTS, *GATEWAY_PORTS), _ports(len(PORTS + GATEWAY_PORTS)), strict=True))
         self.port = self._ports["s3.port"]
         try:
             self.start()
@@ -75,14 +74,8 @@ class SeaweedFS:
             self.kill()
 
 
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.ExitStack() as stack:
-        for port in range(20700, 32000):
-            attempt = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                attempt.bind(("127.0.0.1", port))
-                found.append(port)
-                if len(found) == count:
-                    return found
-    raise AssertionError
+def _ports(count: int) -> set[int]:
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(port_of_its_own())
+    return found

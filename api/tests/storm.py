@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from services import KEPT, Service, free_port
+from services import KEPT, Service, port_of_its_own, wait_until
 
 GRACE = 4.0
 # A service's settings allow no grace period so short.
@@ -55,7 +55,7 @@ class Fleet:
             home = folder / f"service-{number}"
             home.mkdir()
             limits = {"KT_IMAGES_MAX_UPLOAD_SIZE": str(2**26)}
-            self.services.append(Service(dsn, home, free_port(), environment=environment | limits))
+            self.services.append(Service(dsn, home, port_of_its_own(), environment=environment | limits))
             self.services[-1].start()
         self._collector: subprocess.Popen[bytes] | None = None
         self.environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"POSTGRES_DSN": dsn}
@@ -92,6 +92,16 @@ class Fleet:
         self.kill_collector()
         for service in self.services:
             service.end(signal.SIGKILL)
+
+
+def _listens(service: Service) -> bool:
+    try:
+        service.json("/healthz")
+    except OSError:
+        assert service.process
+        assert service.process.poll() is None, "a service does not start again"
+        return False
+    return True
 
 
 def _resident(pid: int) -> float:
@@ -131,7 +141,8 @@ class Storm:
             self._killed.add(service.url)
             await asyncio.to_thread(service.end, signal.SIGKILL)
             self.kills["service"] += 1
-            await asyncio.to_thread(service.start)
+            service.launch()
+            await asyncio.to_thread(wait_until, lambda: _listens(service), 60)
             self._killed.discard(service.url)
 
     async def _kill_part(self, part: str) -> None:

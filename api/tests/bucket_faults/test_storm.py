@@ -32,7 +32,7 @@ def fleet(new_database, folder, tmp_path):
 
 
 def test_nothing_is_lost_wrong_or_left_over_while_all_of_ceph_and_all_workers_are_killed(fleet, ceph_bucket):
-    asyncio.run(storm(fleet(ceph_bucket), ceph_bucket, uploads=5000, kills=20, seconds=1800, pause=6))
+    asyncio.run(storm(fleet(ceph_bucket), ceph_bucket, uploads=5000, kills=10, seconds=1800, pause=12))
 
 
 def test_nothing_is_lost_wrong_or_left_over_while_seaweedfs_and_all_workers_are_killed(fleet, seaweed_bucket):
