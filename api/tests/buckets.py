@@ -186,7 +186,7 @@ class Proxy:
         self._thread.join()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
+        with contextlib.suppress(OSError, asyncio.CancelledError), contextlib.closing(writer):
             if self.refuses:
                 writer.transport.abort()
                 return

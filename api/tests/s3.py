@@ -37,8 +37,7 @@ class S3:
         """Remove it with all that is in it."""
         for key, _ in self.objects(bucket):
             assert self.call("DELETE", f"/{bucket}/{key}")[0] == 204
-        for key, upload in self.unfinished(bucket):
-            self.call("DELETE", f"/{bucket}/{key}", uploadId=upload)
+        self.abort(bucket)
         status, body = self.call("DELETE", f"/{bucket}")
         assert status == 204, body
 
@@ -66,6 +65,11 @@ class S3:
         """The uploads in parts that were neither completed nor aborted: key and id, a thousand at most."""
         page = self._page(bucket, {"uploads": ""})
         return [(one.findtext("{*}Key") or "", one.findtext("{*}UploadId") or "") for one in page.findall("{*}Upload")]
+
+    def abort(self, bucket: str) -> None:
+        """Do to unfinished uploads what a rule of a bucket's does to old ones."""
+        for key, upload in self.unfinished(bucket):
+            assert self.call("DELETE", f"/{bucket}/{key}", uploadId=upload)[0] == 204
 
     def _page(self, bucket: str, query: dict[str, str]) -> ET.Element:
         status, body = self.call("GET", f"/{bucket}", **query)

@@ -99,7 +99,7 @@ def test_a_mute_server_is_given_up_in_time_and_the_service_answers_all_else(serv
     print(f"given up after {time.monotonic() - started:.0f} s", end=" ")
     assert statuses == [503] * 8
     status, body = ask(service, "/readyz", timeout=5)
-    assert (status, json.loads(body)["unreachable"]) == (503, ["store"])
+    assert (status, json.loads(body)["error"]) == (503, "Not reachable: store")
     line.is_mute = False
     wait_until(lambda: upload(service, "after") == 200, 60)
     assert read(service, "before") == (200, SMALL)
@@ -202,7 +202,7 @@ def test_a_bucket_deleted_under_it_is_out_of_reach_and_nothing_is_said_to_be_mis
         assert upload(service, "new") == 503
         assert read(service, "kept")[0] == 503
         wait_until(lambda: ask(service, "/readyz")[0] == 503, 10)
-        assert json.loads(ask(service, "/readyz")[1])["unreachable"] == ["store"]
+        assert json.loads(ask(service, "/readyz")[1])["error"] == "Not reachable: store"
         checked = _check(service)
         assert checked.returncode != 0
         assert "missing" not in checked.stdout + checked.stderr
