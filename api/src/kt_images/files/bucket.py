@@ -25,7 +25,7 @@ from kt_images.files.bucket_failures import MissingError, is_lasting, reason
 from kt_images.files.incoming import Incoming
 from kt_images.files.place import Place
 from kt_images.files.s3 import Client
-from kt_images.files.store import Content, Listed, Received
+from kt_images.files.store import Address, Content, Listed, Received
 from kt_images.presence import Presence
 
 P = ParamSpec("P")
@@ -71,12 +71,12 @@ class Bucket:
         return self._id
 
     async def open(self) -> None:
-        await threads.write(self._prepare_folder)
+        await threads.write(self._prepare)
         try:
             await self.identity()
         except UnavailableError as error:
             if is_lasting(error):
-                raise UnavailableError(f"The store cannot be used: {reason(error)}") from error
+                raise UnavailableError(f"The store cannot be used: {reason(error)}") from None
 
     async def identity(self) -> str | None:
         try:
@@ -154,8 +154,9 @@ class Bucket:
             with io.BufferedReader(await threads.read(threads.File, received.path)) as file:
                 yield file
 
-    async def address(self, key: str) -> str:
-        return await self._fetch(self._client.address, self._object(key))
+    async def address(self, key: str) -> Address:
+        signed = await self._fetch(self._client.address, self._object(key))
+        return Address(signed.lstrip("/"), is_file=False)
 
     async def remove(self, keys: Iterable[str]) -> None:
         names = [self._object(key) for key in keys]
@@ -242,7 +243,8 @@ class Bucket:
             raise UnavailableError(threads.StuckError.sentence)
         self._client.put(name, received.path, content_type, received.size)
 
-    def _prepare_folder(self) -> None:
+    def _prepare(self) -> None:
+        self._client_made = self._make_client()  # raises UnavailableError without credentials
         with translated_errors(failures.translate):
             (self._folder / "incoming").mkdir(parents=True, exist_ok=True)
 

@@ -75,5 +75,5 @@ def _of_file(environment: Mapping[str, str]) -> Credentials:
             expires_at=datetime.now(UTC) + LIFE,
         )
     # No such file, profile or line; no home; or it cannot be read.
-    except (KeyError, OSError, RuntimeError, configparser.Error, UnicodeDecodeError) as error:
-        raise UnavailableError(MISSING) from error
+    except (KeyError, OSError, RuntimeError, configparser.Error, UnicodeDecodeError):
+        raise UnavailableError(MISSING) from None

@@ -22,7 +22,7 @@ from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableErro
 from kt_images.files import cached, marker, threads
 from kt_images.files.failures import EXHAUSTED, reason, translate
 from kt_images.files.incoming import Incoming
-from kt_images.files.store import Listed, Received, Room
+from kt_images.files.store import Address, Listed, Received, Room
 from kt_images.files.walking import walk
 from kt_images.presence import Presence
 
@@ -128,8 +128,8 @@ class Disk:
         with io.BufferedReader(await threads.read(_open_file, self._objects / key, size)) as file:
             yield file
 
-    async def address(self, key: str) -> str:
-        return key
+    async def address(self, key: str) -> Address:
+        return Address(key, is_file=True)
 
     async def remove(self, keys: Iterable[str]) -> None:
         await threads.write(self._remove, list(keys))

@@ -37,6 +37,14 @@ class Room:
     size: int
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where a proxy in front of the service finds an object, relative to what its configuration says."""
+
+    path: str
+    is_file: bool  # which the proxy reads by itself, ranges of it as well
+
+
 class Content(Protocol):
     """The bytes of an object, or of a part of it, in pieces."""
 
@@ -119,8 +127,8 @@ class Store(Protocol):
     def local_file(self, key: str, size: int) -> AbstractAsyncContextManager[BinaryIO]:
         """Open the object as a local file, for a decoder. Raises as `content()` does."""
 
-    async def address(self, key: str) -> str:
-        """Return where a proxy in front of the service finds the object, relative to what its configuration says."""
+    async def address(self, key: str) -> Address:
+        """Return where a proxy finds the object; that of an object in a bucket is good for some minutes."""
 
     async def remove(self, keys: Iterable[str]) -> None:
         """Remove the objects; keys without an object are ignored."""

@@ -20,8 +20,8 @@ def store_of(settings: Settings, presence: Presence | None = None) -> Store:
         # An extra: whoever keeps files on a disk needs none of it.
         from kt_images.files.bucket import Bucket  # noqa: PLC0415
         from kt_images.files.s3 import Client  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("s3") from error
+    except ModuleNotFoundError:
+        raise MissingExtraError("s3") from None
     return Bucket(place, lambda: Client(place, settings), settings.uploads_dir, settings.max_downloads, presence)
 
 

@@ -17,7 +17,7 @@ from uvloop import new_event_loop
 
 from kt_images.base_settings import Settings
 from kt_images.database.failures import explained
-from kt_images.errors import KtImagesError, OtherStoreError, SchemaError, UnlimitedError
+from kt_images.errors import KtImagesError, MissingExtraError, OtherStoreError, SchemaError, UnlimitedError
 from kt_images.serving import process
 from kt_images.serving.server import Server
 from kt_images.serving.sockets import Place
@@ -39,7 +39,7 @@ def main() -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(settings, places, line.dup()))
     except KtImagesError as error:
-        is_final = isinstance(error, SchemaError | OtherStoreError | UnlimitedError)
+        is_final = isinstance(error, SchemaError | OtherStoreError | UnlimitedError | MissingExtraError)
         line.sendall(_line({"sentence": explained(error), "is_final": is_final}))
         sys.exit(1)
 

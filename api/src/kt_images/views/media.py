@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Annotated, Union
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp_pydantic.oas.typing import r200, r206, r304, r404, r412, r413, r416
 from pydantic import Field
 
@@ -25,6 +25,7 @@ from kt_images.views import app_keys
 from kt_images.views.attachments import AttachmentName
 from kt_images.views.base import View
 from kt_images.views.call import PICTURE, call
+from kt_images.views.handover import hand_over
 from kt_images.views.sending import Delivery, Room
 
 Width = Annotated[
@@ -119,17 +120,20 @@ class MediaView(View):
         if client_has(self.request, content.sha256):
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = content.content_type
-        if self.settings.accel_location and content.key and hdrs.IF_MATCH not in self.request.headers:
-            # The proxy in front sends the bytes, and handles ranges. nginx takes any If-Match for one that fails.
-            return web.Response(headers={**headers, "X-Accel-Redirect": self.settings.accel_location + content.key})
+        if self.settings.accel_location and content.key:
+            address = await self.store.address(content.key)
+            location = self.settings.accel_location
+            handed = hand_over(self.request, location, address, headers, content.sha256, content.size)
+            if handed is not None:
+                return handed
         headers["Accept-Ranges"] = "bytes"
-        delivery = Delivery(
-            self.request, headers, content.size, wanted_part(self.request, content.sha256, content.size)
-        )
+        part = wanted_part(self.request, content.sha256, content.size)
+        delivery = Delivery(self.request, headers, content.size, part)
         break_when_stalled(self.request, self.settings.send_timeout)
         if (at_hand := self._at_hand(content)) is not None:
             return await delivery.send_bytes(at_hand, self.room)
-        async with self.store.content(content.key, content.size, delivery.part) as opened:
+        read = range(0) if self.request.method == HTTPMethod.HEAD else part
+        async with self.store.content(content.key, content.size, read) as opened:
             return await delivery.send_content(opened)
 
     def _lifetime(self) -> str:
