@@ -13,13 +13,14 @@ import psycopg2
 from obstore.store import S3Store
 
 from kt_images.files.keys import new_key
+from s3 import REGION
 from storm import COLLECTOR, Fleet
 
 OBJECTS, ORPHANS = 100_000, 10_000
 CONTENT = b"x" * 64
 AT_ONCE = 32
 
-IMAGES = "insert into images (image_id, filename) select i, 'x' from generate_series(1, %s) i"
+IMAGES = "insert into images (image_id, filename) overriding system value select i, 'x' from generate_series(1, %s) i"
 ATTACHMENTS = """
     insert into attachments (image_id, filename, object_key, content_type, size, sha256, width, height)
     select i, 'x', key, 'image/bmp', %s, encode(sha256(convert_to(key, 'utf8')), 'hex'), 1, 1
@@ -76,24 +77,26 @@ def _measured(fleet, what, *arguments):
 
 
 def _fill(fleet, bucket, objects, orphans):
-    started = time.monotonic()
+    """Write the rows, then the objects; return the seconds that those took."""
     keys = {image_id: new_key(image_id, "bmp") for image_id in range(1, objects + 1)}
-    store = S3Store(
-        bucket.name,
-        config={"endpoint": f"http://127.0.0.1:{bucket.server.port}", "region": "us-east-1"}
-        | {"access_key_id": bucket.s3.access_key, "secret_access_key": bucket.s3.secret},
-        client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
-    )
+    named = dict(list(keys.items())[orphans:])
+    with contextlib.closing(psycopg2.connect(fleet.services[0].dsn)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(IMAGES, (objects,))
+            cursor.execute(ATTACHMENTS, (len(CONTENT), list(named), list(named.values())))
+            cursor.execute(ENTRIES, (list(keys.values())[:orphans],))
+            cursor.execute("vacuum analyze")
+    config = {
+        "endpoint": f"http://127.0.0.1:{bucket.server.port}",
+        "region": REGION,
+        "access_key_id": bucket.s3.access_key,
+        "secret_access_key": bucket.s3.secret,
+    }
+    options = {"allow_http": True, "timeout": timedelta(seconds=60)}
+    store = S3Store(bucket.name, config=config, client_options=options)
+    started = time.monotonic()
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for _ in threads.map(lambda key: obstore.put(store, f"{bucket.prefix}/objects/{key}", CONTENT), keys.values()):
             pass
-    seconds = time.monotonic() - started
-    named = dict(list(keys.items())[orphans:])
-    with contextlib.closing(psycopg2.connect(fleet.services[0].dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute(IMAGES, (objects,))
-        cursor.execute(ATTACHMENTS, (len(CONTENT), list(named), list(named.values())))
-        cursor.execute(ENTRIES, (list(keys.values())[:orphans],))
-        connection.commit()
-        connection.autocommit = True
-        cursor.execute("vacuum analyze")
-    return seconds
+    return time.monotonic() - started
