@@ -1,7 +1,7 @@
 """A web service that stores images and their tags, streams searches, and never reports more than it has done.
 
 HTTP  --> application --> views --> uploads --> database --> PostgreSQL
-              |             |          `------> files    --> disk
+              |             |          `------> files    --> disk or bucket
              http           `-----------------> both
 shell --> manage --> database | files           shell --> cli --> client --> HTTP
 
@@ -22,7 +22,7 @@ background      work that runs beside something else
 kinship         children that end with their parent
 shares          what each of several workers may use
 database        PostgreSQL: driver, pools, statements that requests share, schema, a module for each table, lists
-files           the store and its keys, files on their way in, pictures and thumbnails
+files           the stores (a disk, a bucket) and their keys, files on their way in, pictures and thumbnails
 fixtures        the schema, as SQL
 migrations      how the schema has changed since release 0.1.0, as SQL
 manage          commands for whoever runs the service

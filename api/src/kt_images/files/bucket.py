@@ -12,6 +12,7 @@ missing, the marker is looked at: only where that is, and is the right one, obje
 
 import contextlib
 import io
+import math
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
@@ -20,6 +21,7 @@ from typing import BinaryIO, ParamSpec, TypeVar
 
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
 from kt_images.files import failures, marker, threads
+from kt_images.files.bucket_calls import Calls
 from kt_images.files.bucket_content import BucketContent, nothing
 from kt_images.files.bucket_failures import MissingError, is_lasting, reason
 from kt_images.files.incoming import Incoming
@@ -59,12 +61,12 @@ class Bucket:
 
         `client` is called when the store is opened. A service's `presence` is told whether the bucket can be reached.
         """
-        self._place, self._make_client, self._presence = place, client, presence
+        self._place, self._make_client, self._calls = place, client, Calls(presence)
         self._folder, self._incoming = folder, Incoming(folder / "incoming", is_durable=False)
         self._open_now, self._most_open = 0, most_open
         self._id: str | None = None
         self._client_made: Client | None = None
-        self._checked = self._probed = -PROBE_SECONDS - time.monotonic()
+        self._checked = self._probed = -math.inf
 
     @property
     def entered(self) -> str | None:
@@ -80,13 +82,13 @@ class Bucket:
 
     async def identity(self) -> str | None:
         try:
-            return marker.read_id(await self._fetch(self._client.get, self._named(marker.NAME)))
+            return marker.read_id(await self._calls.fetch(self._client.get, self._named(marker.NAME)))
         except MissingError:
             return None
 
     async def claim(self) -> str:
         if (found := await self.identity()) is None:  # asked first: some servers would replace it
-            await self._send(SEND_SECONDS, self._client.put_first, self._named(marker.NAME), marker.new())
+            await self._calls.send(SEND_SECONDS, self._client.put_first, self._named(marker.NAME), marker.new())
             found = await self.identity()  # another process may have been faster
         return found or ""
 
@@ -99,9 +101,7 @@ class Bucket:
         found = await self.identity()
         if self._id is not None and found != self._id:
             why = "the bucket has no store.json" if found is None else "the bucket has the store.json of another store"
-            if self._presence:
-                self._presence.missed(why)
-            raise UnavailableError("The store cannot be reached; please try again")
+            raise self._calls.missed(why)
         self._checked = time.monotonic()
 
     async def room(self) -> None:
@@ -111,7 +111,7 @@ class Bucket:
         await self.check()
         await threads.write(self._try_folder)
         if time.monotonic() - self._probed >= PROBE_SECONDS:
-            await self._send(SEND_SECONDS, self._client.put, self._named("probe"), b"probe", "text/plain", 5)
+            await self._calls.send(SEND_SECONDS, self._client.put, self._named("probe"), b"probe", "text/plain", 5)
             self._probed = time.monotonic()
 
     @contextlib.asynccontextmanager
@@ -126,7 +126,7 @@ class Bucket:
     async def keep(self, received: Received, key: str, content_type: str) -> None:
         seconds = SEND_SECONDS + SEND_SECONDS_PER_BYTE * received.size
         until = time.monotonic() + seconds
-        await self._send(seconds, self._keep, received, self._object(key), content_type, until)
+        await self._calls.send(seconds, self._keep, received, self._object(key), content_type, until)
 
     def at_hand(self, key: str, most: int) -> None:  # noqa: ARG002 (nothing of a bucket is at hand)
         return None
@@ -141,33 +141,30 @@ class Bucket:
             stream = await self._found(self._client.open, self._object(key), part, PIECE)
             try:
                 self._compare(size, stream.size)
-                yield BucketContent(len(part or range(stream.size)), partial(self._fetch, stream.next))
+                yield BucketContent(len(part or range(stream.size)), partial(self._calls.fetch, stream.next))
             finally:
                 stream.close()
 
     @contextlib.asynccontextmanager
     async def local_file(self, key: str, size: int) -> AsyncIterator[BinaryIO]:
-        async with (
-            self.content(key, size) as content,
-            self._incoming.receive(content, size) as received,
-        ):
+        async with self._incoming.receive(self._pieces(key, size), size) as received:
             with io.BufferedReader(await threads.read(threads.File, received.path)) as file:
                 yield file
 
     async def address(self, key: str) -> Address:
-        signed = await self._fetch(self._client.address, self._object(key))
+        signed = await self._calls.fetch(self._client.address, self._object(key))
         return Address(signed.lstrip("/"), is_file=False)
 
     async def remove(self, keys: Iterable[str]) -> None:
         names = [self._object(key) for key in keys]
         for start in range(0, len(names), MOST_DELETED):
-            await self._send(SEND_SECONDS, self._client.delete, names[start : start + MOST_DELETED])
+            await self._calls.send(SEND_SECONDS, self._client.delete, names[start : start + MOST_DELETED])
 
     async def walk(self) -> AsyncIterator[list[Listed]]:
         await self.check()
         folder = self._object("")
-        listing = await self._fetch(self._client.list, folder)
-        while (step := await self._fetch(listing.next)) is not None:
+        listing = await self._calls.fetch(self._client.list, folder)
+        while (step := await self._calls.fetch(listing.next)) is not None:
             yield [
                 Listed(one["path"].removeprefix(folder), one["size"], one["last_modified"].timestamp())
                 for one in step
@@ -190,36 +187,18 @@ class Bucket:
     def _object(self, key: str) -> str:
         return self._named(f"objects/{key}")
 
+    async def _pieces(self, key: str, size: int) -> AsyncIterator[bytes]:
+        async with self.content(key, size) as content:
+            async for piece in content:
+                yield piece
+
     async def _found(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the call finds. Raises DamagedStoreError when there is nothing, but a bucket."""
         try:
-            return await self._fetch(call, *args, **kwargs)
+            return await self._calls.fetch(call, *args, **kwargs)
         except MissingError as error:
             await self.check()
             raise DamagedStoreError from error
-
-    async def _fetch(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._noted():
-            return await threads.fetch(call, *args, **kwargs)
-
-    async def _send(self, seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._noted():
-            try:
-                return await threads.send(seconds, call, *args, **kwargs)
-            except MissingError as error:  # to where nothing can be sent
-                raise UnavailableError("The store cannot be reached; please try again") from error
-
-    @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Tell the presence how a call ends."""
-        try:
-            yield
-        except UnavailableError as error:
-            if self._presence:
-                self._presence.missed(reason(error))
-            raise
-        if self._presence:
-            self._presence.met()
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:

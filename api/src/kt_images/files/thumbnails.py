@@ -107,7 +107,7 @@ class Thumbnails:
     async def _remove_unless(self, original: Attachment, key: str) -> None:
         """Remove the thumbnail if its original is gone: the collector was here, and comes for it no more."""
         try:
-            async with self._store.content(original.object_key):
+            async with self._store.content(original.object_key, part=range(0)):
                 pass
         except DamagedStoreError:
             await self._store.remove([key])
