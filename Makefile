@@ -5,10 +5,10 @@ python := $(venv)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check --editable
 sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test slow faults bench lint page format docs openapi constraints clean
+.PHONY: help run test slow faults bucket-faults bench lint page format docs openapi constraints clean
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(venv)/run ## Serve on http://localhost:8080 with an embedded PostgreSQL; Ctrl-C stops it
 	@$(python) -m kt_images
@@ -22,6 +22,9 @@ slow: $(venv)/dev ## Run the tests that take minutes
 
 faults: $(venv)/dev ## Kill, trace, starve and restart the service for half an hour; needs strace and the right to mount
 	@KT_TEST_ROUNDS=50 KT_IMAGES_FAULTS=all $(venv)/bin/pytest -s -v api/tests/faults api/tests/database api/tests/views/test_listing.py
+
+bucket-faults: $(venv)/dev ## Kill Ceph and the services on it for a quarter of an hour; needs Ceph's packages
+	@KT_IMAGES_FAULTS=bucket $(venv)/bin/pytest -s -v api/tests/bucket_faults
 
 lint: $(venv)/dev page ## Run ruff, mypy and the check of imports, and `make page`
 	@$(venv)/bin/ruff check $(sources)

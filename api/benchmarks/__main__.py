@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from benchmarks import (
+    buckets,
     commands,
     data,
     keys,
@@ -49,6 +50,7 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "media": media.served,
     "thumbnails": thumbnails.made,
     "eager": thumbnails.with_uploads,
+    "bucket": buckets.kept,
     "cli-add": commands.adding,
     "cli-list": commands.listing,
 }

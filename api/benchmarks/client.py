@@ -30,9 +30,14 @@ def request(path: str, *, method: str = "GET", body: bytes = b"", close: bool = 
 
 
 def status(port: int, path: str) -> int:
-    """Return the status that the server answers with."""
+    """Return the status that the server answers a GET with."""
+    return answer(port, request(path, close=True))
+
+
+def answer(port: int, whole: bytes) -> int:
+    """Return the status that the server answers the request with."""
     with socket.create_connection((HOST, port)) as connection:
-        connection.sendall(request(path, close=True))
+        connection.sendall(whole)
         return int(connection.recv(BUFFER).split()[1])
 
 

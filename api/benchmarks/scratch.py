@@ -31,12 +31,12 @@ class Place:
 
 
 @contextmanager
-def service(server: str) -> Iterator[Place]:
-    """Run the service on an empty database and an empty folder."""
+def service(server: str, **settings: str) -> Iterator[Place]:
+    """Run the service on an empty database and an empty folder, with these settings."""
     with (
         tempfile.TemporaryDirectory(dir=KEPT) as folder,
         data.empty(server) as dsn,
-        contestants.service(dsn, _files(Path(folder))) as running,
+        contestants.service(dsn, _files(Path(folder)), **settings) as running,
     ):
         yield Place(running.port, running.pid, dsn, Path(folder))
 

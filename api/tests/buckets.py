@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -181,7 +182,8 @@ def _serves(server: Server, process: "subprocess.Popen[bytes]", folder: Path) ->
 class Proxy:
     """A proxy on the loopback that passes bytes to the server, in a thread, until it is told otherwise."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._target = int(endpoint.rpartition(":")[2])
         self.is_mute = False  # takes requests and answers nothing
         self.refuses = False  # closes each connection at once
@@ -200,8 +202,8 @@ class Proxy:
 
     async def _run(self) -> None:
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
-        self.endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server = await asyncio.start_server(self._pass, "127.0.0.1", 0, ssl=self._tls)
+        self.endpoint = f"http{'s' if self._tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         await self._done.wait()
         server.close()
@@ -223,7 +225,7 @@ class Proxy:
         assert task
         self._passing.add(task)
         task.add_done_callback(self._passing.discard)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), contextlib.closing(writer):
             if self.refuses:
                 writer.transport.abort()
                 return
@@ -276,8 +278,8 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(endpoint: str) -> Iterator[Proxy]:
-    made = Proxy(endpoint)
+def proxy(endpoint: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    made = Proxy(endpoint, tls)
     try:
         yield made
     finally:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -35,6 +36,11 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        self.launch()
+        wait_until(self.is_up)
+
+    def launch(self) -> None:
+        """Start it without waiting: what it needs may be out of reach."""
         environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {
             "POSTGRES_DSN": self.dsn,
             "KT_IMAGES_UPLOADS_DIR": str(self.folder / "images"),
@@ -46,7 +52,6 @@ class Service:
         command = [sys.executable, "-m", "kt_images"]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
-        wait_until(self.is_up)
 
     def is_up(self) -> bool:
         assert self.process
@@ -130,6 +135,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+def port_of_its_own() -> int:
+    """A port that most probably nobody takes while whoever has it is killed for a while."""
+    while True:
+        with socket.socket() as attempt, contextlib.suppress(OSError):
+            attempt.bind(("127.0.0.1", port := random.randrange(24000, 32000)))
+            return port
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -11,12 +12,14 @@ import aiohttp
 import obstore
 import pytest
 
+import buckets
 from files.test_stores import kept, listed, pieces
-from kt_images.base_settings import Settings
+from kt_images.base_settings import Settings, StoreStyle
 from kt_images.errors import DamagedStoreError, DiskFullError, OtherStoreError, UnavailableError
 from kt_images.files import bucket as bucket_module
 from kt_images.files import bucket_failures, credentials, keys, s3, threads
 from kt_images.files.disk import Disk
+from kt_images.files.place import Place
 from kt_images.files.store import read_all
 from kt_images.files.stores import name_of, store_of
 from kt_images.presence import Presence
@@ -86,6 +89,12 @@ async def test_a_server_that_refuses_connections_is_unavailable_and_said_once(st
     lines = [one.getMessage() for one in caplog.records if "cannot be reached" in one.getMessage()]
     assert len(lines) == 1
     assert bad_line.endpoint in lines[0]
+
+
+async def test_why_a_server_cannot_be_reached_is_in_the_log(settings, caplog):
+    store = store_of(settings.model_copy(update={"store_endpoint": "http://127.0.0.1:1"}), Presence("store"))
+    await store.open()
+    assert "Connection refused" in caplog.text
 
 
 async def test_what_clients_are_told_names_no_endpoint(store, bad_line):
@@ -158,6 +167,7 @@ PROGRAM = """
 import asyncio, sys
 from kt_images.base_settings import read_settings
 from kt_images.files.disk import Disk
+from kt_images.files.place import Place
 from kt_images.files.store import InMemory
 from kt_images.files.stores import name_of, store_of
 
@@ -398,5 +408,31 @@ def test_a_bucket_is_named_as_it_was_set_and_a_folder_in_full(tmp_path, monkeypa
     assert isinstance(store_of(Settings(store="files")), Disk)
 
 
-def test_a_virtual_host_has_the_bucket_in_its_name():
-    assert s3._with_bucket("https://s3.example.org:8443", "b") == "https://b.s3.example.org:8443"
+@pytest.mark.parametrize(("style", "path"), [(StoreStyle.PATH, "/b-1/a/k"), (StoreStyle.VIRTUAL, "/a/k")])
+def test_a_bucket_is_in_the_path_or_in_the_name_of_the_host(bucket, style, path):
+    settings = Settings(store="s3://b-1/a", store_endpoint="https://s3.example.org:8443", store_style=style)
+    place = Place.parse(settings.store)
+    assert s3.Client(place, settings).address(f"{place.prefix}k").partition("?")[0] == path
+    assert s3._with_bucket("https://s3.example.org:8443", "b-1") == "https://b-1.s3.example.org:8443"
+
+
+@pytest.fixture
+def tls(tmp_path):
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out cert.pem"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return made
+
+
+async def test_a_certificate_is_believed_if_the_file_of_the_setting_vouches_for_it(bucket, tls, tmp_path, caplog):
+    with buckets.proxy(bucket.server.endpoint, tls) as line:
+        changes = {"store_endpoint": line.endpoint, "uploads_dir": tmp_path / "uploads"}
+        settings = Settings().model_copy(update=bucket.settings | changes)
+        stranger = store_of(settings, Presence("store"))
+        await stranger.open()
+        await fails(stranger.claim())
+        assert "UnknownIssuer" in caplog.text
+        trusting = settings.model_copy(update={"store_ca_file": str(tmp_path / "cert.pem")})
+        store = await entered(store_of(trusting))
+        assert await opened(store, await kept(store, CONTENT)) == CONTENT

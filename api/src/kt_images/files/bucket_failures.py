@@ -32,6 +32,8 @@ HINTS = {
 LASTING = set(HINTS) - {"RequestTimeTooSkewed", "ExpiredToken"}
 
 MOST_OF_A_TEXT = 300
+# What was behind a request that could not be sent stands in the client's listing of its own errors only.
+BEHIND = re.compile(r'InvalidCertificate\(\s*(?:\w+\(\s*)*(\w+)|(?:message|error): "([^"]+)"|\b(TimedOut)\b')
 
 
 class MissingError(KtImagesError):
@@ -64,7 +66,10 @@ def reason(error: KtImagesError) -> str:
     """Return what happened, in the words of the client and the server: for logs."""
     if not error.__cause__:
         return str(error)
-    text = " ".join(str(error.__cause__).partition("\n\nDebug source")[0].split())[:MOST_OF_A_TEXT]
+    first, _, rest = str(error.__cause__).partition("\n\nDebug source")
+    text = " ".join(first.split())[:MOST_OF_A_TEXT]
+    for behind in BEHIND.finditer(rest):
+        text += f": {behind[behind.lastindex or 0]}"
     hint = HINTS.get(code_of(error.__cause__))
     return f"{hint} ({text})" if hint else text
 
