@@ -9,7 +9,7 @@ import { el, icon } from "./dom.js";
  *   `sign`: a word before it; `label`: what the button says to screen readers
  */
 export function chip(text, { sign, label = `${text}, remove`, href, remove } = {}) {
-  const shown = [sign && el("span", { class: "sign" }, sign), el("bdi", {}, text)];
+  const shown = [sign && el("span", { class: "sign" }, `${sign} `), el("bdi", {}, text)];
   const button = { type: "button", "aria-label": label, onclick: remove };
   if (href) {
     const link = el("a", { href, title: text }, ...shown);

@@ -61,9 +61,9 @@ export class Completion {
 
   /**
    * @param {HTMLInputElement} input
-   * @param {{label: string, find: (text: string, signal: AbortSignal) => Promise<Offer[]>, none: string,
+   * @param {{label: string, thing: string, find: (text: string, signal: AbortSignal) => Promise<Offer[]>, none: string,
    *   choose: (offer: Offer) => void, box: () => Element}} options
-   *   `label`: of the list; `none`: what to say when nothing is found; `box`: what the list opens below
+   *   `label`: of the list; `thing`: what it lists; `none`: what to say when nothing is found; `box`: what the list opens below
    */
   constructor(input, options) {
     this.#input = input;
@@ -144,7 +144,7 @@ export class Completion {
     if (isShown && !this.isOpen) this.#popup.showPopover({ source: /** @type {any} */ (this.#options.box()) });
     else if (!isShown && this.isOpen) this.#popup.hidePopover();
     this.#input.ariaExpanded = String(offers.length > 0);
-    this.#say(note || (offers.length ? counted(offers.length, "tag") : ""));
+    this.#say(note || (offers.length ? counted(offers.length, this.#options.thing) : ""));
   }
 
   /**
@@ -169,7 +169,16 @@ export class Completion {
     const active = this.#list.children[index];
     if (active) this.#input.setAttribute("aria-activedescendant", active.id);
     else this.#input.removeAttribute("aria-activedescendant");
-    active?.scrollIntoView({ block: "nearest" });
+    if (active instanceof HTMLElement) this.#reveal(active);
+  }
+
+  /**
+   * Scroll the list alone: the page stays where it is.
+   * @param {HTMLElement} option
+   */
+  #reveal({ offsetTop, offsetHeight }) {
+    const { scrollTop, clientHeight } = this.#popup;
+    this.#popup.scrollTop = Math.min(offsetTop, Math.max(scrollTop, offsetTop + offsetHeight - clientHeight));
   }
 
   /** @param {Offer | undefined} offer */

@@ -28,6 +28,7 @@ export class TagInput extends HTMLElement {
   #problem = el("p", { class: "problem", role: "status", id: `${this.#id}-problem` });
   #completion = new Completion(this.#input, {
     label: "Tags",
+    thing: "tag",
     none: "A new tag: Enter adds it.",
     find: (text, signal) => findTags(text, this.#tags, signal),
     choose: (offer) => this.#add([offer.tag]),
