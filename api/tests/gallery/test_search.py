@@ -32,7 +32,7 @@ async def offers(page, text):
     """Type, and give what is offered."""
     await box(page).press_sequentially(text) if text else await box(page).focus()
     await page.wait_for_timeout(700)
-    return [await one.get_attribute("aria-label") for one in await page.locator("kt-search [role=option]").all()]
+    return [await one.text_content() for one in await page.locator("kt-search [role=option]").all()]
 
 
 async def chips(page):

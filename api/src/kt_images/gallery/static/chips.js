@@ -46,7 +46,7 @@ export function walk(chips, input) {
  * Show other chips; the keyboard stays where it was among them, or goes to the input.
  * @param {HTMLElement} chips
  * @param {HTMLElement[]} shown
- * @param {HTMLInputElement} input
+ * @param {HTMLElement} input
  */
 export function show(chips, shown, input) {
   const at = [...chips.querySelectorAll("button")].indexOf(/** @type {any} */ (document.activeElement));

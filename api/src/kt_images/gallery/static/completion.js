@@ -7,21 +7,12 @@
 
 import { ServiceError, tags } from "./api.js";
 import { el } from "./dom.js";
+import { counted } from "./words.js";
 
 // After the last key.
 const REST_MS = 150;
 const MOST = 8;
-const number = new Intl.NumberFormat();
 let lists = 0;
-
-/**
- * Write a number of things.
- * @param {number} count
- * @param {string} thing
- */
-export function counted(count, thing) {
-  return `${number.format(count)} ${thing}${count === 1 ? "" : "s"}`;
-}
 
 /**
  * Find tags by what is typed: those that begin so, then those that have it somewhere; without text, the most used.
@@ -152,13 +143,14 @@ export class Completion {
    * @param {number} index
    */
   #option({ tag, images, text = tag, sign }, index) {
-    const said = images === undefined ? text : `${text}, ${counted(images, "image")}`;
+    const unseen = (/** @type {string} */ said) => el("span", { class: "unseen" }, said);
     return el(
       "li",
-      { role: "option", id: `${this.#list.id}-${index}`, "aria-label": sign ? `${sign} ${said}` : said, title: text },
-      sign && el("span", { class: "sign" }, sign),
+      { role: "option", id: `${this.#list.id}-${index}`, title: text },
+      sign && el("span", { class: "sign" }, `${sign} `),
       el("bdi", {}, text),
-      images !== undefined && el("small", {}, number.format(images)),
+      images !== undefined && unseen(", "),
+      images !== undefined && el("small", {}, images.toLocaleString(), unseen(images === 1 ? " image" : " images")),
     );
   }
 
