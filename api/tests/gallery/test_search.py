@@ -70,7 +70,7 @@ async def test_enter_searches_for_what_is_written(stored, page):
 
 async def test_a_tag_that_is_chosen_from_the_list_is_searched_for(stored, tab, axe):
     await tab.goto(at(stored))
-    assert await offers(tab, "night sk") == ["night sky, 1 image"]
+    assert await offers(tab, "night sk") == ["night sky 1 image"]
     assert await axe(tab) == []
     await tab.get_by_role("option", name="night sky").click()
     await finds(tab, 1)
@@ -81,7 +81,7 @@ async def test_a_tag_that_is_chosen_from_the_list_is_searched_for(stored, tab, a
 async def test_the_most_used_tags_are_offered_at_first(stored, page):
     await page.goto(at(stored))
     assert await offers(page, "") == [
-        "sea, 3 images", "blurred, 1 image", "harbour, 1 image", "lake, 1 image", "night sky, 1 image", "images without tags"
+        "sea 3 images", "blurred 1 image", "harbour 1 image", "lake 1 image", "night sky 1 image", "images without tags"
     ]  # fmt: skip
     assert await page.locator("kt-search [role=status]").text_content() == "6 suggestions"
     await box(page).press("ArrowUp")
@@ -93,7 +93,7 @@ async def test_the_most_used_tags_are_offered_at_first(stored, page):
 
 async def test_after_a_minus_tags_are_offered_to_be_left_out(stored, page):
     await page.goto(at(stored, tags_all="sea"))
-    assert await offers(page, "-bl") == ["not blurred, 1 image"]
+    assert await offers(page, "-bl") == ["not blurred 1 image"]
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await finds(page, 2)
@@ -102,7 +102,7 @@ async def test_after_a_minus_tags_are_offered_to_be_left_out(stored, page):
 
 async def test_after_a_bar_tags_are_offered_as_others(stored, page):
     await page.goto(at(stored))
-    assert await offers(page, "lake|har") == ["harbour, 1 image"]
+    assert await offers(page, "lake|har") == ["harbour 1 image"]
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await finds(page, 2)
@@ -131,7 +131,7 @@ async def test_the_whole_search_is_cleared_at_once(stored, page):
 
 async def test_escape_closes_the_list_and_keeps_the_text(stored, page):
     await page.goto(at(stored))
-    assert await offers(page, "sea") == ["sea, 3 images"]
+    assert await offers(page, "sea") == ["sea 3 images"]
     await page.keyboard.press("Escape")
     assert await page.get_by_role("option").count() == 0
     assert await box(page).input_value() == "sea"
@@ -170,7 +170,7 @@ async def test_hostile_tags_are_completed_searched_for_and_shown_as_text(client,
     await upload(client, tags=HOSTILE)
     await tab.goto(at(client))
     for start, tag in (("<i", HOSTILE[0]), ('"""q', HOSTILE[1]), ('"-m', HOSTILE[2]), ('"a|', HOSTILE[3])):
-        assert await offers(tab, start) == [f"{tag}, 1 image"]
+        assert await offers(tab, start) == [f"{tag} 1 image"]
         await tab.keyboard.press("ArrowDown")
         await tab.keyboard.press("Enter")
     await tab.goto(at(client, tags_all=HOSTILE))

@@ -143,14 +143,13 @@ export class Completion {
    * @param {number} index
    */
   #option({ tag, images, text = tag, sign }, index) {
-    const unseen = (/** @type {string} */ said) => el("span", { class: "unseen" }, said);
+    const things = el("span", { class: "unseen" }, images === 1 ? " image" : " images");
     return el(
       "li",
       { role: "option", id: `${this.#list.id}-${index}`, title: text },
       sign && el("span", { class: "sign" }, `${sign} `),
       el("bdi", {}, text),
-      images !== undefined && unseen(", "),
-      images !== undefined && el("small", {}, images.toLocaleString(), unseen(images === 1 ? " image" : " images")),
+      images !== undefined && el("small", {}, ` ${images.toLocaleString()}`, things),
     );
   }
 

@@ -135,10 +135,11 @@ class SelectionBar extends HTMLElement {
     this.#showAll();
     show(this.#chips, isWorking ? [] : this.#tagChips(), this.#tag);
     const moved = top() - before;
-    if (moved && scrollY > 0) scrollBy(0, moved); // at the very top, it would cover the first ones
-    if (!hadFocus || this.contains(document.activeElement)) return;
+    if (scrollY > Math.abs(moved)) scrollBy(0, moved); // at the top, it would cover the first ones
+    if (!hadFocus) return;
     if (this.hidden) /** @type {any} */ (document.querySelector("kt-grid")).focusOnImage(0);
-    else (isWorking ? this.#stop : this.#tag).focus();
+    else if (isWorking) this.#stop.focus();
+    else if (!document.activeElement?.checkVisibility()) this.#tag.focus();
   }
 
   #showAll() {
@@ -168,7 +169,7 @@ class SelectionBar extends HTMLElement {
     const shown = [el("bdi", {}, tag), el("small", {}, where)];
     if (!session.may("write")) return el("li", { class: "chip", title: tag }, ...shown);
     const remove = () => this.#change({ remove_tags: [tag] });
-    const said = el("span", { class: "unseen" }, ", remove");
+    const said = el("span", { class: "unseen" }, " remove");
     const button = { type: "button", class: "chip", title: `Remove ${tag}`, onclick: remove };
     return el("li", {}, el("button", button, ...shown, said, icon("close")));
   }
@@ -176,7 +177,10 @@ class SelectionBar extends HTMLElement {
   async #selectAll() {
     const result = this.#result;
     if (!result || this.#bulk || this.#all.hidden) return;
-    await told(async () => selection.all(result.query, await count(result.query)));
+    selection.all(result.query, result.total);
+    const total = await told(() => count(result.query));
+    if (total !== undefined && total !== selection.size && selection.query === result.query)
+      selection.all(result.query, total);
   }
 
   #open() {
