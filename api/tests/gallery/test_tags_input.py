@@ -178,7 +178,7 @@ async def test_hostile_tags_are_text_and_fit(client, tab, axe):
 async def test_where_nothing_may_be_written_tags_are_only_shown(client, page, serve):
     keys = await serve(access="keys-to-write")
     await page.goto(f"{keys.make_url('/')}")
-    await page.wait_for_function("document.querySelector('kt-actions .primary').hidden")
+    await page.get_by_role("button", name="Upload").wait_for(state="hidden")
     field = await place(page, tags=["sea"])
     assert await field.count() == 0
     assert await page.locator(f"{BOX} button").count() == 0

@@ -22,7 +22,14 @@ export class TagInput extends HTMLElement {
   /** @type {string[]} */
   #tags = [];
   #id = `tags-${++inputs}`;
-  #input = el("input", { id: this.#id, autocomplete: "off", spellcheck: false, enterKeyHint: "done" });
+  #input = el("input", {
+    id: this.#id,
+    placeholder: "Type a tag",
+    autocomplete: "off",
+    autocapitalize: "none",
+    spellcheck: false,
+    enterKeyHint: "done",
+  });
   #chips = el("ul", { class: "chips" });
   #label = el("label", { for: this.#id });
   #box = el("div", { class: "tag-box field" }, this.#chips, this.#input);
