@@ -173,7 +173,7 @@ function facts(file, name) {
   /** @type {[string, ...(Node | string)[]][]} */
   const rows = [
     ["Size", el("span", { title: `${file.size.toLocaleString()} bytes` }, size(file.size))],
-    ["Dimensions", `${file.width} × ${file.height}`, millions < 0.1 ? "" : ` (${millions.toFixed(1)} megapixels)`],
+    ["Dimensions", `${file.width} × ${file.height}`, millions < 0.1 ? "" : ` (${millions.toFixed(1)} MP)`],
     ["Type", file.content_type.replace("image/", "").toUpperCase()],
     ["Stored", el("time", { dateTime: file.created_at }, when.format(stored))],
     [

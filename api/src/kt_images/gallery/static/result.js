@@ -62,8 +62,8 @@ export class Result extends EventTarget {
       this.#start = 0; // nothing is older: from the start
       before = null;
     }
-    this.isKnown = true;
     await this.#fill(before ? { before } : {});
+    this.isKnown = true;
     this.#told();
     return this.#start;
   }
