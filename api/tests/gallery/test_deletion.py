@@ -1,14 +1,9 @@
 """Deleting an image, and having it back while there is time."""
 
-import re
-
-import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import expect
 
 from kt_images.application import create_app
-
-COUNT = re.compile(r"^\d+ images?$")
 
 
 async def deleted(tab, client, image_id):
@@ -103,15 +98,13 @@ async def test_leaving_the_page_deletes(client, upload, page):
 
 async def test_a_failure_brings_it_back_and_says_why(settings, upload, page):
     server = TestServer(create_app(settings))
-    await server.start_server()
-    from aiohttp.test_utils import TestClient  # noqa: PLC0415
-
     async with TestClient(server) as client:
+        port = server.port
         first = await upload(client)
         toast = await deleted(page, client, first)
     await toast.get_by_role("button", name="Dismiss").click()
     await expect(toast).to_contain_text("a.jpg could not be deleted. The service cannot be reached")
-    server = TestServer(create_app(settings), port=server.port)
+    server = TestServer(create_app(settings), port=port)
     async with TestClient(server) as client:
         await expect(page.locator("kt-grid").get_by_text("a.jpg")).to_have_count(1, timeout=15_000)
         await toast.get_by_role("button", name="Try again").click()

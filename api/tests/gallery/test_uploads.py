@@ -110,11 +110,12 @@ async def test_nothing_is_lost_when_the_service_goes_away_and_comes_back(setting
     async with TestClient(server) as client:
         await choose(page, client, [picture(n) for n in range(40)])
         await page.keyboard.press("Enter")
+        port = server.port
         while await total(client) < 5:
             await asyncio.sleep(0.01)
     await expect(page.get_by_text("It goes on by itself")).to_be_visible()
     await expect(page.locator("kt-uploads").get_by_text("cannot be reached")).to_be_visible()
-    async with TestClient(TestServer(create_app(settings), port=server.port)) as client:
+    async with TestClient(TestServer(create_app(settings), port=port)) as client:
         await expect(page.locator("#uploads-title")).to_contain_text("stored", **KEPT)
         assert await stored(client) == {f"{n}.png": [] for n in range(40)}
         await expect(page.locator("kt-uploads").get_by_text("failed")).to_have_count(0)
