@@ -132,14 +132,26 @@ async def test_two_hundred_go_and_come_back_together(client, rows, page):
     assert (await (await client.get("/images/count")).json())["totalImages"] == 1
 
 
-async def test_what_another_tab_deleted_is_told_in_words(client, upload, page):
+async def test_what_somebody_else_deleted_is_told_in_words_and_goes_from_the_list(client, upload, page):
     first = await upload(client)
+    await upload(client, "other.jpg")
     await page.goto(f"{client.make_url('/')}")
-    other = await page.context.new_page()
-    toast = await deleted(other, client, first)
-    await toast.get_by_role("button", name="Dismiss").click()
-    await other.wait_for_load_state("networkidle")
+    await expect(page.locator("kt-grid").get_by_text("a.jpg")).to_have_count(1)
+    await client.delete(f"/images/{first}")
     await page.get_by_role("link", name="a.jpg").click()
     await expect(page.get_by_role("heading", name="This image is not here")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.locator("dialog.viewer")).to_be_hidden()
+    await expect(page.locator(".count")).to_have_text("1 image")
+
+
+async def test_another_tab_sees_it_go_and_come_back(client, upload, page):
+    first = await upload(client)
+    await page.goto(f"{client.make_url('/')}")
+    tile = page.locator("kt-grid").get_by_text("a.jpg")
+    await expect(tile).to_have_count(1)
+    other = await page.context.new_page()
+    toast = await deleted(other, client, first)
+    await expect(tile).to_have_count(0)
+    await toast.get_by_role("button", name="Undo").click()
+    await expect(tile).to_have_count(1)

@@ -1,6 +1,8 @@
 """Files on their way in: chosen, dropped or pasted."""
 
 import asyncio
+import errno
+import os
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -119,6 +121,33 @@ async def test_nothing_is_lost_when_the_service_goes_away_and_comes_back(setting
         await expect(page.locator("#uploads-title")).to_contain_text("stored", **KEPT)
         assert await stored(client) == {f"{n}.png": [] for n in range(40)}
         await expect(page.locator("kt-uploads").get_by_text("failed")).to_have_count(0)
+
+
+async def test_a_full_disk_makes_it_wait_for_somebody_to_go_on(client, page, monkeypatch):
+    with monkeypatch.context() as full:
+
+        def fail(_):
+            raise OSError(errno.ENOSPC, "full")
+
+        full.setattr(os, "fsync", fail)
+        await choose(page, client, [picture(n) for n in range(4)])
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".halt")).to_contain_text("full")
+        assert await total(client) == 0
+    await page.locator(".halt").get_by_role("button", name="Go on").click()
+    await expect(page.get_by_role("heading", name="4 stored")).to_be_visible()
+    assert await total(client) == 4
+
+
+async def test_a_file_that_is_gone_from_the_disk_is_named_and_the_others_go_on(client, page, tmp_path):
+    files = [tmp_path / f"{n}.png" for n in range(3)]
+    for n, file in enumerate(files):
+        file.write_bytes(picture(n)["buffer"])
+    await choose(page, client, files)
+    files[1].unlink()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="2 stored, 1 failed")).to_be_visible(**KEPT)
+    await expect(page.get_by_text("The file cannot be read any more")).to_be_visible()
 
 
 async def test_leaving_asks_while_something_is_under_way(settings, page):

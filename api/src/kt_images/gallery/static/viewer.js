@@ -84,7 +84,7 @@ class Viewer extends HTMLElement {
       result.addEventListener("change", () => this.#result === result && this.#label());
     });
     on("changed", ({ images }) => this.#become(images.find((one) => one.image_id === this.#id) ?? null));
-    on("removed", ({ ids }) => ids.includes(this.#id) && this.#turnAway());
+    on("removed", ({ ids }) => this.#image && ids.includes(this.#id) && this.#turnAway());
     on("restored", () => this.#id && this.#meet(this.#controller.signal).catch(() => {}));
     on("session", () => this.#label());
     keys("In the viewer", [
@@ -152,8 +152,10 @@ class Viewer extends HTMLElement {
       }
       if (signal.aborted) return;
       if (error.status === 404) {
+        this.#image = null;
         this.#become(null);
         this.#details.show(null);
+        tell("removed", { ids: [id] }); // others have deleted it
         this.#say("This image is not here", "It may have been deleted.");
         await this.#meet(signal).catch(() => {});
       } else this.#say("This image cannot be shown now", error.message, () => this.#show(id));
