@@ -46,6 +46,7 @@ async def test_it_goes_at_once_and_undo_brings_it_back(client, upload, tab, axe)
     assert await axe(tab) == []
     assert await status(client, first) == 200
     await toast.get_by_role("button", name="Undo").click()
+    await expect(tab.get_by_role("heading", name="mine.jpg")).to_be_visible()
     await expect(tab.locator("kt-grid").get_by_text("mine.jpg")).to_have_count(1)
     await expect(toast).to_have_count(0)
     await tab.reload()

@@ -301,3 +301,40 @@ async def test_axe_finds_nothing_in_the_viewer(client, upload, tab, axe, scheme)
     assert await axe(tab) == []
     await tab.keyboard.press("n")
     assert await axe(tab) == []
+
+
+async def test_a_question_mark_shows_the_keys_of_the_viewer(client, upload, page, axe):
+    await opened(page, client, await upload(client))
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("In the viewer")
+    assert await axe(page) == []
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("heading", name="a.jpg")).to_be_visible()
+    await expect(page.locator("dialog.viewer")).to_be_visible()
+
+
+async def test_the_details_can_be_put_away(client, upload, page):
+    viewer = await opened(page, client, await upload(client))
+    await viewer.get_by_role("button", name="Details").click()
+    await expect(viewer.get_by_role("complementary")).to_be_hidden()
+    await page.keyboard.press("i")
+    await expect(viewer.get_by_role("complementary")).to_be_visible()
+
+
+async def test_back_and_forward_open_and_close_it_and_all_of_it_is_reached_by_tab(client, upload, page):
+    await upload(client, tags=["sea"])
+    await page.goto(f"{client.make_url('/')}")
+    await page.get_by_role("link", name="a.jpg").press("Enter")
+    viewer = page.locator("dialog.viewer")
+    await expect(viewer.get_by_role("link", name="Download original")).to_be_visible()
+    reached = []
+    for _ in range(14):
+        await page.keyboard.press("Tab")
+        reached.append(
+            await page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent.trim()")
+        )
+    assert {"Close", "Zoom in", "Delete", "Details", "Rename", "Download original", "Copy link"} <= set(reached)
+    await page.go_back()
+    await expect(viewer).to_be_hidden()
+    await page.go_forward()
+    await expect(viewer).to_be_visible()

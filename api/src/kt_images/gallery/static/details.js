@@ -56,7 +56,9 @@ export class Details {
     const [first, ...others] = attachments;
     this.#files.replaceChildren(
       el("h3", {}, first ? "File" : "Image"),
-      first ? facts(first) : el("p", { class: "quiet" }, "No file is stored for this image."),
+      first
+        ? facts(first, first.filename === image.filename ? "" : first.filename)
+        : el("p", { class: "quiet" }, "No file is stored for this image."),
       el("div", { class: "choices" }, first && download(first, "Download original"), copying(link, "Copy link")),
       ...(others.length ? [el("h3", {}, `Other files (${others.length})`)] : []),
       ...others.flatMap((one) => [
