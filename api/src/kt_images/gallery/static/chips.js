@@ -9,7 +9,7 @@ import { el, icon } from "./dom.js";
  *   `sign`: a word before it; `label`: what the button says to screen readers
  */
 export function chip(text, { sign, label = `${text}, remove`, href, remove } = {}) {
-  const shown = [sign && el("span", { class: "sign" }, sign), el("bdi", {}, text)];
+  const shown = [sign && el("span", { class: "sign" }, `${sign} `), el("bdi", {}, text)];
   const button = { type: "button", "aria-label": label, onclick: remove };
   if (href) {
     const link = el("a", { href, title: text }, ...shown);
@@ -46,7 +46,7 @@ export function walk(chips, input) {
  * Show other chips; the keyboard stays where it was among them, or goes to the input.
  * @param {HTMLElement} chips
  * @param {HTMLElement[]} shown
- * @param {HTMLInputElement} input
+ * @param {HTMLElement} input
  */
 export function show(chips, shown, input) {
   const at = [...chips.querySelectorAll("button")].indexOf(/** @type {any} */ (document.activeElement));

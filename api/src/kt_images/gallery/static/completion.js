@@ -7,21 +7,12 @@
 
 import { ServiceError, tags } from "./api.js";
 import { el } from "./dom.js";
+import { counted } from "./words.js";
 
 // After the last key.
 const REST_MS = 150;
 const MOST = 8;
-const number = new Intl.NumberFormat();
 let lists = 0;
-
-/**
- * Write a number of things.
- * @param {number} count
- * @param {string} thing
- */
-export function counted(count, thing) {
-  return `${number.format(count)} ${thing}${count === 1 ? "" : "s"}`;
-}
 
 /**
  * Find tags by what is typed: those that begin so, then those that have it somewhere; without text, the most used.
@@ -61,9 +52,9 @@ export class Completion {
 
   /**
    * @param {HTMLInputElement} input
-   * @param {{label: string, find: (text: string, signal: AbortSignal) => Promise<Offer[]>, none: string,
+   * @param {{label: string, thing: string, find: (text: string, signal: AbortSignal) => Promise<Offer[]>, none: string,
    *   choose: (offer: Offer) => void, box: () => Element}} options
-   *   `label`: of the list; `none`: what to say when nothing is found; `box`: what the list opens below
+   *   `label`: of the list; `thing`: what it lists; `none`: what to say when nothing is found; `box`: what the list opens below
    */
   constructor(input, options) {
     this.#input = input;
@@ -144,7 +135,7 @@ export class Completion {
     if (isShown && !this.isOpen) this.#popup.showPopover({ source: /** @type {any} */ (this.#options.box()) });
     else if (!isShown && this.isOpen) this.#popup.hidePopover();
     this.#input.ariaExpanded = String(offers.length > 0);
-    this.#say(note || (offers.length ? counted(offers.length, "tag") : ""));
+    this.#say(note || (offers.length ? counted(offers.length, this.#options.thing) : ""));
   }
 
   /**
@@ -152,13 +143,13 @@ export class Completion {
    * @param {number} index
    */
   #option({ tag, images, text = tag, sign }, index) {
-    const said = images === undefined ? text : `${text}, ${counted(images, "image")}`;
+    const things = el("span", { class: "unseen" }, images === 1 ? " image" : " images");
     return el(
       "li",
-      { role: "option", id: `${this.#list.id}-${index}`, "aria-label": sign ? `${sign} ${said}` : said, title: text },
-      sign && el("span", { class: "sign" }, sign),
+      { role: "option", id: `${this.#list.id}-${index}`, title: text },
+      sign && el("span", { class: "sign" }, `${sign} `),
       el("bdi", {}, text),
-      images !== undefined && el("small", {}, number.format(images)),
+      images !== undefined && el("small", {}, ` ${images.toLocaleString()}`, things),
     );
   }
 
@@ -169,7 +160,16 @@ export class Completion {
     const active = this.#list.children[index];
     if (active) this.#input.setAttribute("aria-activedescendant", active.id);
     else this.#input.removeAttribute("aria-activedescendant");
-    active?.scrollIntoView({ block: "nearest" });
+    if (active instanceof HTMLElement) this.#reveal(active);
+  }
+
+  /**
+   * Scroll the list alone: the page stays where it is.
+   * @param {HTMLElement} option
+   */
+  #reveal({ offsetTop, offsetHeight }) {
+    const { scrollTop, clientHeight } = this.#popup;
+    this.#popup.scrollTop = Math.min(offsetTop, Math.max(scrollTop, offsetTop + offsetHeight - clientHeight));
   }
 
   /** @param {Offer | undefined} offer */

@@ -1,8 +1,8 @@
 /** Deleting, with some seconds in which it can be undone: only then is the service told. */
 
 import { changeMany, remove as removeOne, ServiceError } from "./api.js";
+import { ask } from "./ask.js";
 import { on, tell } from "./bus.js";
-import { el } from "./dom.js";
 import { selection } from "./selection.js";
 import { toasts } from "./toasts.js";
 
@@ -33,23 +33,8 @@ export function isGoing(id) {
  * @param {Image[]} images
  */
 export async function askAndRemove(images) {
-  const dialog = el("dialog", { class: "ask", "aria-labelledby": "ask-title", closedBy: "any" });
-  const answer = (/** @type {string} */ value) => ({ type: "button", onclick: () => dialog.close(value) });
-  dialog.append(
-    el("h2", { id: "ask-title" }, `Delete ${called(images)}?`),
-    el("p", {}, "The files that are stored for it go, too. You can undo it for a few seconds."),
-    el(
-      "div",
-      { class: "choices" },
-      el("button", { ...answer(""), class: "button" }, "Keep"),
-      el("button", { ...answer("delete"), class: "button danger primary", autofocus: true }, "Delete"),
-    ),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
-  await new Promise((resolve) => dialog.addEventListener("close", resolve));
-  dialog.remove();
-  if (dialog.returnValue !== "delete") return false;
+  const detail = "The files that are stored for it go, too. You can undo it for a few seconds.";
+  if (!(await ask(`Delete ${called(images)}?`, detail, "Delete", true))) return false;
   remove(images);
   return true;
 }

@@ -282,7 +282,8 @@ class Grid extends HTMLElement {
     this.#current = index;
     const top = this.#row(index) * this.#cell;
     const { offset } = this.#tall;
-    const covered = document.querySelector("header")?.clientHeight ?? 0;
+    const heights = [...document.querySelectorAll("body > header, kt-selection")].map((one) => one.clientHeight);
+    const covered = heights.reduce((one, other) => one + other);
     if (top < offset + covered) this.#tall.to(Math.max(0, top - covered - GAP));
     else if (top + this.#cell > offset + innerHeight) this.#tall.to(top + this.#cell - innerHeight + GAP);
     this.#render();

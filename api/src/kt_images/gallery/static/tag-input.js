@@ -8,10 +8,11 @@
 import { address } from "./address.js";
 import { on, tell } from "./bus.js";
 import { chip, show, walk } from "./chips.js";
-import { Completion, counted, findTags } from "./completion.js";
+import { Completion, findTags } from "./completion.js";
 import { el } from "./dom.js";
 import { EVERYTHING } from "./query.js";
 import { session } from "./session.js";
+import { counted } from "./words.js";
 
 const MOST_TAGS = 64;
 const LONGEST = 100;
@@ -28,6 +29,7 @@ export class TagInput extends HTMLElement {
   #problem = el("p", { class: "problem", role: "status", id: `${this.#id}-problem` });
   #completion = new Completion(this.#input, {
     label: "Tags",
+    thing: "tag",
     none: "A new tag: Enter adds it.",
     find: (text, signal) => findTags(text, this.#tags, signal),
     choose: (offer) => this.#add([offer.tag]),
