@@ -13,8 +13,9 @@ help: ## List these targets
 run: $(venv)/run ## Serve on http://localhost:8080 with an embedded PostgreSQL; Ctrl-C stops it
 	@$(python) -m kt_images
 
+# In two processes, each with a database of its own: most tests wait for others, not for the processor.
 test: $(venv)/dev lint ## Lint, then run the tests
-	@$(venv)/bin/pytest api
+	@$(venv)/bin/pytest api --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(venv)/dev ## Run the tests that take minutes
 	@$(venv)/bin/pytest api -m slow

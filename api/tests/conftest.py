@@ -1,6 +1,7 @@
 """Everything real: a PostgreSQL of the tests' own, a server on a free port, files in a temporary folder."""
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
@@ -46,6 +47,11 @@ def folder() -> Iterator[Path]:
 def server_dsn(folder: Path) -> Iterator[str]:
     """A PostgreSQL of the tests' own; its database `postgres` gets our schema by `dsn`."""
     with embedded.running(folder / "db") as dsn:
+        with contextlib.closing(psycopg2.connect(dsn)) as connection:
+            connection.autocommit = True
+            # Nobody takes the machine's power away; what a crash of PostgreSQL leaves is tested on a `database`.
+            connection.cursor().execute("alter system set fsync = off")
+            connection.cursor().execute("select pg_reload_conf()")
         yield dsn
 
 

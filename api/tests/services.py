@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 
 KEPT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")  # of the tests' own environment
@@ -113,6 +114,17 @@ def running(server_dsn: str, folder: Path, name: str, **environment: str) -> Ite
         service.end(signal.SIGTERM)
 
 
+def wait_for_end(processes: Iterable[psutil.Process]) -> None:
+    """Wait until all have ended, though they may still wait to be noticed by a parent that is not ours."""
+    wait_until(lambda: not any(map(_lives, processes)))
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two looks
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -122,7 +134,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 def free_port() -> int:
     """A port below those that the system gives to clients, so that it is still free after a restart."""
-    for port in range(18700, 32000):
+    first, beyond = 18700, 32000
+    own = first + os.getpid() % (beyond - first)  # other tests that run at the same time look elsewhere
+    for port in [*range(own, beyond), *range(first, own)]:
         with socket.socket() as attempt, contextlib.suppress(OSError):
             attempt.bind(("127.0.0.1", port))
             return port

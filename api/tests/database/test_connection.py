@@ -169,7 +169,7 @@ async def test_closing_a_session_ends_the_wait_for_its_answer(connection):
     await asyncio.sleep(0.1)
     connection.close()
     with pytest.raises(errors.UnavailableError):
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, 10)
 
 
 async def test_a_closed_session_leaves_no_descriptor_behind_however_it_ended(dsn, tmp_path):

@@ -58,7 +58,7 @@ async def test_closing_a_lent_connection_wakes_no_waiter(bare, ours):
     assert await close_while_somebody_waits(ours.connection, lambda: ours.query("select 1"))
 
 
-async def test_closing_the_pool_hangs_forever(bare, ours):
+async def test_closing_the_pool_hangs_forever(bare, dsn):
     async def die_while_it_closes(acquire, close):
         async with acquire() as connection:
             closing = asyncio.create_task(close())
@@ -70,6 +70,7 @@ async def test_closing_the_pool_hangs_forever(bare, ours):
     bare._closing = False  # let it lend one more, as it has when it is told to close
     with pytest.raises(TimeoutError):
         await die_while_it_closes(bare.acquire, lambda: (bare.close(), bare.wait_closed())[1])
+    ours = Pool(dsn, 1, Limits())
     await die_while_it_closes(ours.connection, ours.close)
 
 
@@ -102,13 +103,13 @@ async def test_the_statement_of_a_client_that_left_keeps_running(bare, ours, poo
 
 async def test_a_connect_that_hangs_delays_no_healthy_connection(dsn):
     """aiopg connects under a lock that everybody needs."""
-    async with Pool(dsn, 2, Limits()) as ours:
+    async with Pool(dsn, 2, Limits(connect=20, acquire=20)) as ours:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             async with ours.connection():
                 ours._dsn = f"host=127.0.0.1 port={silent.getsockname()[1]}"
                 hanging = asyncio.create_task(ours.query("select 1"))
                 await asyncio.sleep(0.05)
-            assert await asyncio.wait_for(ours.query("select 1"), 0.4)
+            assert await asyncio.wait_for(ours.query("select 1"), 10)
             hanging.cancel()
             await asyncio.wait([hanging])
 

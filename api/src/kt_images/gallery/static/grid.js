@@ -38,6 +38,11 @@ class Grid extends HTMLElement {
   #frame = 0;
   #timer = 0;
   #lastOffset = 0;
+  /**
+   * What the address says of where this is.
+   * @type {number | null}
+   */
+  #before = null;
 
   connectedCallback() {
     this.append(this.#list);
@@ -46,8 +51,8 @@ class Grid extends HTMLElement {
     this.addEventListener("focusin", (event) => this.#entered(event));
     addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#measure()).observe(this);
-    on("place", ({ query }) => {
-      if (!this.#result || !same(query, this.#result.query)) this.#open();
+    on("place", ({ query, before }) => {
+      if (!this.#result || !same(query, this.#result.query) || before !== this.#before) this.#open();
     });
     on("changed", ({ images }) => this.#result?.update(images));
     on("removed", ({ ids }) => this.#result?.remove(ids));
@@ -61,10 +66,14 @@ class Grid extends HTMLElement {
   async #open() {
     const { query, before } = place();
     const result = new Result(query);
+    this.#before = before;
     this.#result?.close();
     this.#result = result;
     this.ariaBusy = "true";
-    result.addEventListener("change", () => this.#lay());
+    result.addEventListener("change", () => {
+      this.#lay();
+      this.#later();
+    });
     result.addEventListener("shift", (event) => this.#shift(/** @type {Event & {by: number}} */ (event).by));
     tell("result", { result });
     const first = await result.open(before).catch((error) => {
@@ -76,26 +85,46 @@ class Grid extends HTMLElement {
     if (first === null) return;
     this.#current = first;
     this.#lay();
-    this.#tall.to(first ? this.#row(first) * this.#cell : Math.min(0, this.#tall.offset));
+    if (first) this.#tall.to(this.#below(first));
+    else if (this.#tall.offset > 0) scrollTo(0, 0);
     this.#draw();
   }
 
   /** Columns and their width, when the window has another; what was at the top stays there. */
   #measure() {
     const width = this.clientWidth;
-    const top = Math.max(0, Math.floor(this.#tall.offset / this.#cell)) * this.#columns;
+    const top = this.#topRow * this.#columns;
     const wanted = Math.max(NARROW, Math.min(WIDE, width / 3.2));
     this.#columns = Math.max(1, Math.floor((width + GAP) / (wanted + GAP)));
     this.#cell = (width + GAP) / this.#columns;
     this.style.setProperty("--tile", `${this.#cell - GAP}px`);
     this.#lay();
-    if (this.#tall.offset > 0) this.#tall.to(this.#row(top) * this.#cell);
+    if (top) this.#tall.to(this.#below(top));
     this.#draw();
   }
 
   /** @param {number} index */
   #row(index) {
     return Math.floor(index / this.#columns);
+  }
+
+  /** What the page's header and the selection's bar cover, in pixels. */
+  get #covered() {
+    const heights = [...document.querySelectorAll("body > header, kt-selection")].map((one) => one.clientHeight);
+    return heights.reduce((one, other) => one + other, GAP);
+  }
+
+  /** The first row that can be seen as a whole, or nearly. */
+  get #topRow() {
+    return Math.max(0, Math.ceil((this.#tall.offset + this.#covered) / this.#cell - 0.1));
+  }
+
+  /**
+   * The offset at which an image stands below the header, or the whole page at its start.
+   * @param {number} index
+   */
+  #below(index) {
+    return this.#row(index) ? this.#row(index) * this.#cell - this.#covered : -this.offsetTop;
   }
 
   /** As high as all rows. */
@@ -110,7 +139,7 @@ class Grid extends HTMLElement {
     this.#current = Math.max(0, this.#current + by);
     const rows = Math.round(by / this.#columns);
     this.#lay();
-    if (rows) this.#tall.to(Math.max(0, this.#tall.offset + rows * this.#cell));
+    if (rows) this.#tall.to(this.#tall.offset + rows * this.#cell);
   }
 
   #scrolled() {
@@ -132,9 +161,11 @@ class Grid extends HTMLElement {
     this.#tall.rest();
     this.#lastOffset = this.#tall.offset;
     this.#draw();
-    const top = Math.round(this.#tall.offset / this.#cell);
+    const top = this.#topRow;
     const first = this.#result?.at(top * this.#columns);
-    if (this.#result?.isKnown) stay({ before: top > 0 && first ? first.image_id + 1 : null });
+    if (!this.#result?.isKnown || (top && !first)) return;
+    this.#before = top && first ? first.image_id + 1 : null;
+    stay({ before: this.#before });
   }
 
   #render() {
@@ -202,13 +233,9 @@ class Grid extends HTMLElement {
    */
   #reachable(first, last) {
     if (this.#tiles.has(this.#current)) return;
-    this.#current = Math.min(last, Math.max(first, this.#firstInSight()));
+    this.#current = Math.min(last, Math.max(first, this.#topRow * this.#columns));
     const tile = this.#tiles.get(this.#current);
     if (tile) tile.link.tabIndex = 0;
-  }
-
-  #firstInSight() {
-    return Math.max(0, Math.ceil(this.#tall.offset / this.#cell)) * this.#columns;
   }
 
   #mark() {
@@ -282,9 +309,7 @@ class Grid extends HTMLElement {
     this.#current = index;
     const top = this.#row(index) * this.#cell;
     const { offset } = this.#tall;
-    const heights = [...document.querySelectorAll("body > header, kt-selection")].map((one) => one.clientHeight);
-    const covered = heights.reduce((one, other) => one + other);
-    if (top < offset + covered) this.#tall.to(Math.max(0, top - covered - GAP));
+    if (top < offset + this.#covered) this.#tall.to(this.#below(index));
     else if (top + this.#cell > offset + innerHeight) this.#tall.to(top + this.#cell - innerHeight + GAP);
     this.#render();
     this.#tiles.get(index)?.link.focus({ preventScroll: true });

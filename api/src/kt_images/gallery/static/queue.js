@@ -29,7 +29,7 @@ export class Queue extends EventTarget {
   count = { waiting: 0, sending: 0, stored: 0, known: 0, failed: 0, stopped: 0 };
   /**
    * Why nothing is sent now; `byItself` if it goes on without anybody doing something.
-   * @type {{why: string, byItself: boolean} | null}
+   * @type {{why: string, byItself: boolean, needsKey: boolean} | null}
    */
   halt = null;
   size = 0;
@@ -164,7 +164,7 @@ export class Queue extends EventTarget {
     }
     this.#back(item, false);
     if (this.halt) return;
-    this.halt = { why, byItself: passes };
+    this.halt = { why, byItself: passes, needsKey: status === 401 };
     this.#marks = [];
     this.#tries += 1;
     if (passes) this.#timer = setTimeout(() => this.resume(), 1000 * (wait || Math.min(2 ** this.#tries / 2, 15)));

@@ -60,7 +60,7 @@ export class Tall {
    * @param {number} offset
    */
   to(offset) {
-    const at = this.#full === this.#high ? offset : Math.round(offset / this.#ratio);
+    const at = this.#full === this.#high || offset < 0 ? offset : Math.round(offset / this.#ratio);
     this.#shift = offset - at;
     this.#at = at;
     scrollTo(0, at + this.#top);

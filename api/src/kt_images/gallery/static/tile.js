@@ -16,7 +16,7 @@ export class Tile {
 
   constructor() {
     this.picture = el("img", { alt: "", decoding: "async" });
-    this.caption = el("span", { class: "caption" });
+    this.caption = el("span", { class: "caption", "aria-hidden": "true" });
     this.link = el("a", { tabIndex: -1, class: "frame" }, this.picture, this.caption);
     this.pick = el("button", { type: "button", class: "pick", tabIndex: -1, "aria-pressed": "false" }, icon("check"));
     this.element = el("div", { class: "tile", role: "listitem" }, this.link, this.pick);
@@ -49,7 +49,6 @@ export class Tile {
       this.element.classList.remove("is-loaded", "has-no-file");
       this.picture.removeAttribute("src"); // what is not looked at any more need not come
     }
-    this.link.toggleAttribute("inert", !image);
     this.pick.hidden = !image;
     if (!image) {
       this.link.removeAttribute("href");
@@ -58,7 +57,7 @@ export class Tile {
       return;
     }
     const text = [image.filename, ...image.tags].join(", ");
-    this.link.href = address({ image: image.image_id });
+    this.link.href = address({ image: image.image_id, before: null });
     this.link.title = image.tags.length ? `${image.filename}\n${image.tags.join(", ")}` : image.filename;
     this.picture.alt = text;
     this.caption.textContent = image.filename;

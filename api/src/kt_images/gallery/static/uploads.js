@@ -116,7 +116,6 @@ class Uploads extends HTMLElement {
       if (files.length) tell("say", { say: "This key may not upload" });
       return;
     }
-    // What a system leaves in folders is no picture of anybody's.
     this.#chosen.push(...files);
     if (!this.#chosen.length) return;
     const bytes = this.#chosen.reduce((sum, one) => sum + one.size, 0);
@@ -131,6 +130,7 @@ class Uploads extends HTMLElement {
     if (!this.#tags.commit()) return;
     const files = this.#chosen;
     const { tags } = this.#tags;
+    this.#tags.tags = [];
     this.#dialog.close();
     if (!this.#queue.isBusy && !this.#queue.count.failed) this.#forget();
     this.#quarter = 0;
@@ -242,6 +242,7 @@ class Uploads extends HTMLElement {
       el("button", { type: "button", class: "button", onclick: resume }, halt?.byItself ? "Try now" : "Go on"),
     );
     if (halt) tell("say", { say: `Uploading waits. ${words}` });
+    if (halt?.needsKey) tell("signin", {});
   }
 
   /** Show those that failed, those that are on their way, and the last that are stored: never thousands. */

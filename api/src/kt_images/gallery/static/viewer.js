@@ -65,6 +65,8 @@ class Viewer extends HTMLElement {
   #file = null;
   /** The images before and after, as soon as they are known. @type {Map<1 | -1, Image | null>} */
   #neighbours = new Map();
+  /** The image that was turned away from, and to which one. */
+  #turned = { gone: 0, next: 0 };
   #controller = new AbortController();
 
   connectedCallback() {
@@ -76,6 +78,7 @@ class Viewer extends HTMLElement {
     this.#dialog.addEventListener("close", leaveImage); // browsers close it in spite of us at a second Escape
     this.#dialog.addEventListener("keydown", (event) => this.#pressed(event));
     this.#picture.onload = () => this.#loaded();
+    this.#picture.onerror = () => this.#broken();
     this.#preview.onload = () => this.#fit();
     new ResizeObserver(() => this.#fit()).observe(this.#stage);
     on("place", ({ image }) => (image ? this.#open(image) : this.#close()));
@@ -84,8 +87,8 @@ class Viewer extends HTMLElement {
       result.addEventListener("change", () => this.#result === result && this.#label());
     });
     on("changed", ({ images }) => this.#become(images.find((one) => one.image_id === this.#id) ?? null));
-    on("removed", ({ ids }) => ids.includes(this.#id) && this.#turnAway());
-    on("restored", () => this.#id && this.#meet(this.#controller.signal).catch(() => {}));
+    on("removed", ({ ids }) => this.#image && ids.includes(this.#id) && this.#turnAway());
+    on("restored", ({ ids }) => this.#restored(ids));
     on("session", () => this.#label());
     keys("In the viewer", [
       { keys: "← →", does: "Newer, older image; moves the picture when it is zoomed" },
@@ -110,7 +113,7 @@ class Viewer extends HTMLElement {
   }
 
   #close() {
-    if (!this.#dialog.open) return;
+    if (!this.#id) return;
     const id = this.#id;
     this.#id = 0;
     this.#controller.abort();
@@ -144,6 +147,7 @@ class Viewer extends HTMLElement {
       this.#details.files(first ? [first, ...files.filter((one) => one !== first)] : []);
       if (!first) this.#say("No picture", "No file is stored for this image.");
       this.#fit();
+      if (this.#picture.complete && !this.#picture.naturalWidth) this.#broken();
       await this.#meet(signal);
     } catch (error) {
       if (!(error instanceof api.ServiceError)) {
@@ -152,8 +156,10 @@ class Viewer extends HTMLElement {
       }
       if (signal.aborted) return;
       if (error.status === 404) {
+        this.#image = null;
         this.#become(null);
         this.#details.show(null);
+        tell("removed", { ids: [id] }); // others have deleted it
         this.#say("This image is not here", "It may have been deleted.");
         await this.#meet(signal).catch(() => {});
       } else this.#say("This image cannot be shown now", error.message, () => this.#show(id));
@@ -231,10 +237,24 @@ class Viewer extends HTMLElement {
 
   /** The image goes: to the one after it, or before, or out. */
   async #turnAway() {
-    const next = this.#neighbours.get(1) ?? this.#neighbours.get(-1);
+    const id = this.#id;
+    const held = this.#neighbours.get(1) ?? this.#neighbours.get(-1);
+    const ask = async () => (await this.#neighbour(1)) ?? this.#neighbour(-1);
+    const next = held ?? (await ask().catch(() => null));
+    if (this.#id !== id) return;
     if (!next) return leaveImage();
+    this.#turned = { gone: id, next: next.image_id };
     stay({ image: next.image_id });
     this.#show(next.image_id);
+  }
+
+  /** The image that has just gone is back: so is the viewer. @param {number[]} ids */
+  #restored(ids) {
+    const { gone, next } = this.#turned;
+    if (this.#id && this.#id === next && ids.includes(gone)) {
+      stay({ image: gone });
+      this.#show(gone);
+    } else if (this.#id) this.#meet(this.#controller.signal).catch(() => {});
   }
 
   #remove() {
@@ -244,6 +264,15 @@ class Viewer extends HTMLElement {
   #loaded() {
     this.#dialog.classList.add("is-loaded");
     this.#fit();
+  }
+
+  /** There is a file, and no smaller picture of it: the file itself may do. */
+  #broken() {
+    if (!this.#file || !this.#picture.getAttribute("src")) return;
+    const original = new URL(this.#file.url, api.base).href;
+    if (this.#picture.src === original)
+      this.#say("This picture cannot be shown", "The file can be downloaded all the same.");
+    else this.#picture.src = original;
   }
 
   /** As large as the stage allows, and never larger than the picture is. */

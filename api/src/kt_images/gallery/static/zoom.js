@@ -19,6 +19,7 @@ export class Zoom {
   #fingers = new Map();
   #start = { x: 0, y: 0 };
   #hasMoved = false;
+  #isOnBox = false;
   #lastTap = 0;
 
   /**
@@ -122,6 +123,7 @@ export class Zoom {
     else {
       this.#start = { x: event.clientX, y: event.clientY };
       this.#hasMoved = false;
+      this.#isOnBox = this.box.contains(/** @type {Node} */ (event.target));
     }
     this.box.classList.add("is-held");
   }
@@ -161,6 +163,7 @@ export class Zoom {
   #tap(event) {
     const isSecond = event.timeStamp - this.#lastTap < DOUBLE;
     this.#lastTap = isSecond ? 0 : event.timeStamp;
-    if (event.pointerType === "mouse" || isSecond) this.to(this.isZoomed ? 1 : Math.min(this.most, CLICK), event);
+    if (event.pointerType === "mouse" ? this.#isOnBox : isSecond)
+      this.to(this.isZoomed ? 1 : Math.min(this.most, CLICK), event);
   }
 }
