@@ -39,7 +39,7 @@ async def chips(page):
 
 
 async def finds(page, count):
-    await page.get_by_text(f"{count} image{'' if count == 1 else 's'}", exact=True).wait_for()
+    await page.locator(".count").get_by_text(f"{count} image{'' if count == 1 else 's'}", exact=True).wait_for()
 
 
 async def test_an_address_is_shown_as_chips(stored, tab, axe):

@@ -191,4 +191,4 @@ async def test_a_tag_leads_to_its_images(opened):
     await opened.evaluate(f"document.querySelector('{BOX}').tags = ['north sea']")
     await opened.locator(BOX).get_by_role("link", name="north sea").click()
     await opened.wait_for_url(re.compile(r"\?tags_all=north\+sea$"))
-    await opened.get_by_text("1 image", exact=True).wait_for()
+    await opened.locator(".count").get_by_text("1 image", exact=True).wait_for()
