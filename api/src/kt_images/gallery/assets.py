@@ -20,7 +20,7 @@ _IMPORT = re.compile(r'(?<=["\'])\./([a-z0-9-]+\.(?:js|css|svg))(?=["\'])')
 # How the page does.
 _REFERENCE = re.compile(r"{gallery}/([a-z0-9-]+\.(?:js|css|svg))")
 # Whole lines only, so that no text of a script can be taken for a comment.
-_COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)[ \t]*\n", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)[ \t]*\n", re.MULTILINE | re.DOTALL)
 _INDENT = re.compile(r"^[ \t]+|\n(?=\n)", re.MULTILINE)
 _PRELOADS = "{preloads}"
 _BASE = "{base}"

@@ -4,6 +4,7 @@ import { on } from "./bus.js";
 
 class Announcer extends HTMLElement {
   connectedCallback() {
+    if (this.isConnected && this.hasChildNodes()) return; // the viewer takes it along, and brings it back
     this.className = "unseen";
     this.ariaLive = "polite";
     on("say", ({ say }) => {

@@ -243,13 +243,13 @@ export async function tryMany(method, many, changes) {
  * Change or delete many images; tell after each thousand how many are done. `expected`: refuse if it is another number.
  * @param {"PATCH" | "DELETE"} method
  * @param {Many} many
- * @param {{changes?: TagChanges, expected?: number, signal?: AbortSignal, progress?: (done: number, total: number) => void}} [options]
+ * @param {{changes?: TagChanges, expected?: number, signal?: AbortSignal, progress?: (done: number, total: number) => void, keepalive?: boolean}} [options]
  * @returns {Promise<Outcome>}
  */
-export async function changeMany(method, many, { changes, expected, signal, progress } = {}) {
+export async function changeMany(method, many, { changes, expected, signal, progress, keepalive } = {}) {
   const { query, body } = manyRequest(many, changes);
   if (expected !== undefined) query.set("expected", String(expected));
-  const answer = await call(method, "images", { query, body, accept: NDJSON, signal });
+  const answer = await call(method, "images", { query, body, accept: NDJSON, signal, keepalive });
   for await (const one of lines(answer)) {
     if ("changed" in one) return one;
     progress?.(one.doneImages, one.totalImages);

@@ -8,6 +8,8 @@ import "./search.js";
 import "./selection-bar.js";
 import "./sign-in.js";
 import "./status.js";
+import "./tabs.js";
+import "./tag-input.js";
 import "./toasts.js";
 import "./uploads.js";
 import "./viewer.js";

@@ -36,10 +36,13 @@ function asNode(child) {
 const PATHS = {
   check: "M5 12.5l4.5 4.5L19 7.5",
   close: "M6 6l12 12M18 6L6 18",
+  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   down: "M12 4v11m0 0l-5-5m5 5l5-5M5 20h14",
+  edit: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
   info: "M12 11v6M12 7.5v.01M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z",
   key: "M15.5 8.5v.01M10.6 12.4a5 5 0 1 1 2.6 2.6L10 18H7v3H3v-4z",
   left: "M15 5l-7 7 7 7",
+  link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
   minus: "M6 12h12",
   out: "M14 4h5v16h-5M4 12h10m0 0l-4-4m4 4l-4 4",
   plus: "M12 5v14M5 12h14",

@@ -108,9 +108,10 @@ class Grid extends HTMLElement {
     return Math.floor(index / this.#columns);
   }
 
-  /** What the page's header covers, in pixels. */
+  /** What the page's header and the selection's bar cover, in pixels. */
   get #covered() {
-    return (document.querySelector("body > header")?.clientHeight ?? 0) + GAP;
+    const heights = [...document.querySelectorAll("body > header, kt-selection")].map((one) => one.clientHeight);
+    return heights.reduce((one, other) => one + other, GAP);
   }
 
   /** The first row that can be seen as a whole, or nearly. */

@@ -93,21 +93,66 @@ export function fromWords(text) {
     untagged: false,
   };
   let joins = false;
+  let last = query.none;
   for (const { groups = {} } of text.matchAll(TOKEN)) {
     if (groups.bar) {
-      const last = joins ? undefined : query.all.pop();
-      if (last !== undefined) query.any.push(last);
+      if (last === query.all) query.any.push(...query.all.splice(-1));
+      last = query.any;
       joins = true;
       continue;
     }
     const tag = (groups.quoted?.replaceAll('""', '"') ?? groups.plain ?? "").trim().normalize();
-    if (joins && tag) query.any.push(tag);
-    else if (groups.minus && tag) query.none.push(tag);
-    else if (groups.plain === UNTAGGED) query.untagged = true;
-    else if (tag) query.all.push(tag);
+    const isUntagged = !joins && !groups.minus && groups.plain === UNTAGGED;
+    last = joins ? query.any : groups.minus || isUntagged ? query.none : query.all;
+    if (isUntagged) query.untagged = true;
+    else if (tag) last.push(tag);
     joins = false;
   }
   return { all: unique(query.all), any: unique(query.any), none: unique(query.none), untagged: query.untagged };
+}
+
+/**
+ * Take the last word off: what is being typed now. Gives what stands before it, the sign, and the tag as far as it goes.
+ * @param {string} text
+ * @returns {{head: string, none: boolean, tag: string}}
+ */
+export function lastWord(text) {
+  const last = [...text.matchAll(TOKEN)].at(-1);
+  const { bar, minus, quoted, plain } = last?.groups ?? {};
+  const isDone = !last || bar || last.index + last[0].length < text.length || /^-?".*"$/su.test(last[0]);
+  if (isDone) return { head: text, none: false, tag: "" };
+  const head = text.slice(0, last.index);
+  if (plain === "-") return { head, none: true, tag: "" };
+  return { head, none: minus !== undefined, tag: quoted?.replaceAll('""', '"') ?? plain ?? "" };
+}
+
+/**
+ * Search for more. What is wanted last counts, where both cannot be: a tag is asked for in one way at a time.
+ * @param {Query} query
+ * @param {Query} more
+ * @returns {Query}
+ */
+export function extended(query, more) {
+  const asked = new Set([...more.all, ...more.any, ...more.none]);
+  const kept = (/** @type {string[]} */ tags) => tags.filter((tag) => !asked.has(tag));
+  const hasTags = more.all.length + more.any.length > 0;
+  return {
+    all: [...(more.untagged ? [] : kept(query.all)), ...more.all],
+    any: [...(more.untagged ? [] : kept(query.any)), ...more.any],
+    none: [...kept(query.none), ...more.none],
+    untagged: more.untagged || (query.untagged && !hasTags),
+  };
+}
+
+/**
+ * Search without a tag, in whichever way it is asked for.
+ * @param {Query} query
+ * @param {string} tag
+ * @returns {Query}
+ */
+export function without(query, tag) {
+  const other = (/** @type {string} */ one) => one !== tag;
+  return { ...query, all: query.all.filter(other), any: query.any.filter(other), none: query.none.filter(other) };
 }
 
 /**

@@ -16,7 +16,7 @@ export class Tile {
 
   constructor() {
     this.picture = el("img", { alt: "", decoding: "async" });
-    this.caption = el("span", { class: "caption" });
+    this.caption = el("span", { class: "caption", "aria-hidden": "true" });
     this.link = el("a", { tabIndex: -1, class: "frame" }, this.picture, this.caption);
     this.pick = el("button", { type: "button", class: "pick", tabIndex: -1, "aria-pressed": "false" }, icon("check"));
     this.element = el("div", { class: "tile", role: "listitem" }, this.link, this.pick);
