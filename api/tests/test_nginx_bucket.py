@@ -121,8 +121,11 @@ async def test_conditions_and_ranges_are_the_service_s_to_judge(client, url, lin
         assert "error" in json.loads(body)
 
 
-async def test_head_is_answered_as_get_without_the_bytes(client, url):
-    whole, head = await read(client, url), await read(client, url, "HEAD")
+async def test_head_is_answered_as_get_without_the_bytes_and_without_fetching_them(client, url, line):
+    whole = await read(client, url)
+    line.seen.clear()
+    head = await read(client, url, "HEAD")
+    assert [one.split()[0] for one in line.seen] == [b"HEAD"]
     assert head[0] == 200
     assert head[2] == b""
     for name in (*HEADERS, "Content-Length"):

@@ -132,10 +132,18 @@ async def test_a_marker_whose_answer_is_lost_is_the_store_s_own(settings, bad_li
 
 async def test_bytes_that_are_spoilt_on_their_way_are_not_kept(store, bad_line):
     bad_line.spoil = b"precious"
-    content = bytes(100_000) + b"precious" + bytes(100_000)
+    content = bytes(100_000) + b"precious" * 20 + bytes(100_000)
     await fails(kept(store, content))
     bad_line.spoil = b""
     assert await listed(store) == []
+
+
+async def test_parts_of_a_large_file_that_is_not_kept_are_given_back(store, bad_line):
+    bad_line.spoil = b"precious"
+    await fails(kept(store, bytes(s3.PART) + b"precious" * 20 + bytes(s3.PART)))
+    begun = [one for one in bad_line.seen if b"?uploads" in one]
+    given_back = [one for one in bad_line.seen if one.startswith(b"DELETE ") and b"uploadId=" in one]
+    assert len(begun) == len(given_back) == 1
 
 
 @pytest.mark.parametrize("size", [s3.PART, s3.PART + 1, 3 * s3.PART + 5])

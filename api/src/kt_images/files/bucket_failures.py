@@ -31,6 +31,8 @@ HINTS = {
 # What does not go away by waiting.
 LASTING = set(HINTS) - {"RequestTimeTooSkewed", "ExpiredToken"}
 
+# Of an answer: all but its code says the same again.
+BODY = re.compile("<.*", re.DOTALL)
 MOST_OF_A_TEXT = 300
 # What was behind a request that could not be sent stands in the client's listing of its own errors only.
 BEHIND = re.compile(r'InvalidCertificate\(\s*(?:\w+\(\s*)*(\w+)|(?:message|error): "([^"]+)"|\b(TimedOut)\b')
@@ -67,10 +69,12 @@ def reason(error: KtImagesError) -> str:
     if not error.__cause__:
         return str(error)
     first, _, rest = str(error.__cause__).partition("\n\nDebug source")
-    text = " ".join(first.split())[:MOST_OF_A_TEXT]
+    text = " ".join(BODY.sub("", first).split())[:MOST_OF_A_TEXT]
+    if code := code_of(error.__cause__):
+        text += f" {code}"
     for behind in BEHIND.finditer(rest):
         text += f": {behind[behind.lastindex or 0]}"
-    hint = HINTS.get(code_of(error.__cause__))
+    hint = HINTS.get(code)
     return f"{hint} ({text})" if hint else text
 
 
