@@ -22,12 +22,12 @@ from typing import BinaryIO, ParamSpec, TypeVar
 from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
 from kt_images.files import failures, marker, threads
 from kt_images.files.bucket_calls import Calls
-from kt_images.files.bucket_content import BucketContent, nothing
+from kt_images.files.bucket_content import BucketContent
 from kt_images.files.bucket_failures import MissingError, is_lasting, reason
 from kt_images.files.incoming import Incoming
 from kt_images.files.place import Place
 from kt_images.files.s3 import Client
-from kt_images.files.store import Address, Content, Listed, Received
+from kt_images.files.store import Address, Content, InMemory, Listed, Received
 from kt_images.presence import Presence
 
 P = ParamSpec("P")
@@ -136,12 +136,13 @@ class Bucket:
         with self._counted():
             if part is not None and not part:
                 self._compare(size, await self._found(self._client.size, self._object(key)))
-                yield BucketContent(0, nothing)
+                yield InMemory(b"")
                 return
             stream = await self._found(self._client.open, self._object(key), part, PIECE)
             try:
                 self._compare(size, stream.size)
-                yield BucketContent(len(part or range(stream.size)), partial(self._calls.fetch, stream.next))
+                wanted = len(part or range(stream.size))
+                yield BucketContent(wanted, stream.at_hand, partial(self._calls.fetch, stream.next))
             finally:
                 stream.close()
 

@@ -20,9 +20,10 @@ from kt_images.files import credentials
 from kt_images.files.bucket_failures import translate
 from kt_images.files.place import Place
 
-# A server that says nothing is asked three times.
+# A server that says nothing is asked three times. One that refuses at once, as while it is restarted, is asked more
+# often, at growing distances, within some two seconds.
 CONNECT, READ = timedelta(seconds=2), timedelta(seconds=5)
-RETRIES, LAST_RETRY = 2, timedelta(seconds=15)
+RETRIES, LAST_RETRY = 4, timedelta(seconds=12)
 # A stream lasts as long as its reader does.
 ENDLESS = timedelta(days=1)
 # For what is sent in one request. The time to read an answer would begin with the first byte that is sent.
@@ -40,14 +41,20 @@ ADDRESS_LIFE = timedelta(minutes=5)
 
 
 class Stream:
-    """The bytes of an object that are on their way here."""
+    """The bytes of an object that are on their way here; the first piece has come, which is all of a small one."""
 
     def __init__(self, found: "obstore.GetResult", piece: int) -> None:
         self.size: int = found.meta["size"]  # of the whole object
         self._pieces: obstore.BytesStream | None = found.stream(min_chunk_size=piece)
+        self._first = self.next()
+
+    def at_hand(self) -> bytes:
+        """Return the first piece, without waiting, and forget it."""
+        first, self._first = self._first, b""
+        return first
 
     def next(self) -> bytes:
-        """Return the next piece, nothing at the end. Raises UnavailableError."""
+        """Return the next piece after the first, nothing at the end. Raises UnavailableError."""
         if self._pieces is None:
             return b""
         with translated_errors(translate):
