@@ -33,7 +33,8 @@ export function isGoing(id) {
  * @param {Image[]} images
  */
 export async function askAndRemove(images) {
-  const detail = "The files that are stored for it go, too. You can undo it for a few seconds.";
+  const whose = images.length === 1 ? "its" : "their";
+  const detail = `What is stored as ${whose} files goes, too. You can undo it for a few seconds.`;
   if (!(await ask(`Delete ${called(images)}?`, detail, "Delete", true))) return false;
   remove(images);
   return true;

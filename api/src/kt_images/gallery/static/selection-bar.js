@@ -131,6 +131,7 @@ class SelectionBar extends HTMLElement {
     this.#tag.hidden = !session.may("write");
     this.#delete.hidden = !session.may("delete");
     this.#row.hidden = isWorking;
+    this.classList.toggle("is-working", isWorking);
     this.#work.hidden = !isWorking;
     this.#showAll();
     show(this.#chips, isWorking ? [] : this.#tagChips(), this.#tag);
