@@ -33,7 +33,8 @@ export function isGoing(id) {
  * @param {Image[]} images
  */
 export async function askAndRemove(images) {
-  const detail = "The files that are stored for it go, too. You can undo it for a few seconds.";
+  const whose = images.length === 1 ? "Its files are" : "Their files are";
+  const detail = `${whose} deleted as well. You can undo this for a few seconds.`;
   if (!(await ask(`Delete ${called(images)}?`, detail, "Delete", true))) return false;
   remove(images);
   return true;
@@ -53,7 +54,7 @@ export function remove(images) {
     action: "Undo",
     act: () => {
       bringBack(ids);
-      tell("say", { say: `${called(images)} is back` });
+      tell("say", { say: `${called(images)} ${images.length === 1 ? "is" : "are"} back` });
     },
     isUndo: true,
     end: () => send(images, ids),
