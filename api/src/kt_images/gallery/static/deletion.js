@@ -33,8 +33,8 @@ export function isGoing(id) {
  * @param {Image[]} images
  */
 export async function askAndRemove(images) {
-  const whose = images.length === 1 ? "its" : "their";
-  const detail = `What is stored as ${whose} files goes, too. You can undo it for a few seconds.`;
+  const whose = images.length === 1 ? "Its files are" : "Their files are";
+  const detail = `${whose} deleted as well. You can undo this for a few seconds.`;
   if (!(await ask(`Delete ${called(images)}?`, detail, "Delete", true))) return false;
   remove(images);
   return true;
@@ -54,7 +54,7 @@ export function remove(images) {
     action: "Undo",
     act: () => {
       bringBack(ids);
-      tell("say", { say: `${called(images)} is back` });
+      tell("say", { say: `${called(images)} ${images.length === 1 ? "is" : "are"} back` });
     },
     isUndo: true,
     end: () => send(images, ids),
