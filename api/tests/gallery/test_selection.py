@@ -106,7 +106,7 @@ async def test_a_question_that_is_not_answered_changes_nothing(client, rows, pag
     await page.keyboard.press("a")
     await bar(page).get_by_text("300 selected", exact=True).wait_for()
     await page.keyboard.press("Delete")
-    await page.get_by_role("dialog", name="Delete 300 images?").get_by_role("button", name="Keep").click()
+    await page.get_by_role("dialog", name="Delete 300 images?").get_by_role("button", name="Cancel").click()
     await bar(page).get_by_text("300 selected", exact=True).wait_for()
     assert await counted(client) == 300
 

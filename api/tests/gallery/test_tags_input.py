@@ -69,6 +69,16 @@ async def test_enter_adds_what_is_typed(opened):
     assert await field.input_value() == ""
 
 
+async def test_enter_takes_what_is_written_and_not_what_is_suggested(opened):
+    field = await place(opened)
+    await field.press_sequentially("nort")
+    await opened.locator(BOX).get_by_role("option").first.wait_for()
+    await field.press("Enter")
+    assert await tags(opened) == ["nort"]
+    assert await field.get_attribute("aria-expanded") == "false"
+    assert await opened.locator(BOX).get_by_role("option").first.is_hidden()
+
+
 async def test_a_comma_adds_what_is_typed(opened):
     field = await place(opened)
     await field.press_sequentially("one,two,")

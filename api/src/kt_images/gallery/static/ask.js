@@ -7,7 +7,7 @@ import { el } from "./dom.js";
  * @param {string} question
  * @param {string} detail  what follows from it
  * @param {string} yes  what the button says that does it
- * @param {boolean} [isDangerous]  whether something is deleted
+ * @param {boolean} [isDangerous]
  * @returns {Promise<boolean>}
  */
 export async function ask(question, detail, yes, isDangerous = false) {
@@ -19,7 +19,7 @@ export async function ask(question, detail, yes, isDangerous = false) {
     el(
       "div",
       { class: "choices" },
-      el("button", { ...answer(""), class: "button" }, isDangerous ? "Keep" : "Cancel"),
+      el("button", { ...answer(""), class: "button" }, "Cancel"),
       el("button", { ...answer("yes"), class: `button primary${isDangerous ? " danger" : ""}`, autofocus: true }, yes),
     ),
   );
