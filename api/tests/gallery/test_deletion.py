@@ -24,7 +24,7 @@ async def shown(tab, name):
     return await tab.locator("kt-grid").get_by_text(name, exact=True).count()
 
 
-async def test_it_asks_first_and_cancel_keeps_the_image(client, upload, tab, axe):
+async def test_it_asks_first_and_keep_keeps_it(client, upload, tab, axe):
     first = await upload(client)
     await tab.goto(f"{client.make_url('/')}#image/{first}")
     await expect(tab.get_by_role("heading", name="a.jpg")).to_be_visible()
@@ -32,7 +32,7 @@ async def test_it_asks_first_and_cancel_keeps_the_image(client, upload, tab, axe
     question = tab.get_by_role("dialog", name="Delete a.jpg?")
     await expect(question.get_by_role("button", name="Delete")).to_be_focused()
     assert await axe(tab) == []
-    await question.get_by_role("button", name="Cancel").click()
+    await question.get_by_role("button", name="Keep").click()
     await expect(tab.locator(".toast")).to_have_count(0)
     await expect(tab.get_by_role("heading", name="a.jpg")).to_be_visible()
 

@@ -86,5 +86,8 @@ function bringBack(ids) {
 
 /** @param {Image[]} images */
 function called(images) {
-  return images.length === 1 ? String(images[0]?.filename) : `${images.length} images`;
+  if (images.length !== 1) return `${images.length} images`;
+  const name = String(images[0]?.filename);
+  // Written from right to left, it must not turn the sentence round.
+  return /[^ -~]/.test(name) ? `\u2068${name}\u2069` : name;
 }
