@@ -222,6 +222,28 @@ async def test_a_list_that_fails_is_asked_for_again_by_itself(client, page, rows
     assert await page.locator(".trouble").count() == 0
 
 
+async def test_what_the_service_refuses_is_not_asked_for_again_and_again(client, page, rows):
+    await rows(2000)
+    await opened(page, client)
+    await seen(page)
+    asked = []
+
+    async def refuse(route):
+        asked.append(route.request.url)
+        await route.fulfill(status=500, body='{"error": "Something went wrong"}')
+
+    await page.route("**/images?*", refuse)
+    await page.evaluate("scrollTo(0, 20_000)")
+    await page.get_by_text("Something went wrong").wait_for()
+    await page.wait_for_timeout(1500)
+    assert len(asked) == 1
+    await page.unroute("**/images?*", refuse)
+    await page.wait_for_timeout(2000)
+    await page.evaluate("scrollBy(0, 100)")
+    assert len(await seen(page)) > 3
+    assert await page.locator(".trouble").count() == 0
+
+
 async def test_a_list_that_breaks_off_goes_on_after_its_last_image(client, page, rows):
     await rows(300)
     whole = await client.get("/images?order=newest&limit=200", headers={"Accept": "application/x-ndjson"})

@@ -58,6 +58,16 @@ async def test_how_many_are_selected_is_shown_with_their_tags(client, rows, tab,
     await bar(tab).wait_for(state="hidden")
 
 
+@pytest.mark.parametrize("key", ["x", "Space"])
+async def test_with_shift_all_from_the_last_one_are_selected_by_the_keyboard(client, rows, page, key):
+    await rows(10, TEN)
+    await page.goto(at(client))
+    await page.locator(".tile a").first.focus()
+    for press in (key, "ArrowRight", "ArrowRight", f"Shift+{key.replace('x', 'X')}"):
+        await page.keyboard.press(press)
+    await bar(page).get_by_text("3 selected", exact=True).wait_for()
+
+
 async def test_tags_are_added_to_what_is_selected_and_taken_back(client, rows, page):
     await rows(10, TEN)
     await page.goto(at(client))

@@ -276,7 +276,8 @@ class Grid extends HTMLElement {
   #pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const tile = this.#tiles.get(this.#current);
-    if ((event.key === " " || event.key === "x") && tile?.image) {
+    // With Shift it is a capital.
+    if ([" ", "x"].includes(event.key.toLowerCase()) && tile?.image) {
       event.preventDefault();
       this.#select(tile.image, event.shiftKey);
       return;

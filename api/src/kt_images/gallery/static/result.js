@@ -13,6 +13,8 @@ import { count, images, ServiceError } from "./api.js";
 const PAGE = 200;
 // Held at most, on both sides of what is looked at.
 const MOST = 4000;
+// In milliseconds: what was refused is not asked for again before, however much one scrolls.
+const REFUSED_MS = 3000;
 // Of an id, at a jump.
 const MOST_GUESSES = 5;
 
@@ -24,6 +26,8 @@ export class Result extends EventTarget {
   #controller = new AbortController();
   /** @type {Promise<void> | null} */
   #loading = null;
+  #isInTrouble = false;
+  #restsUntil = 0;
   /**
    * Ids by their indexes, far apart, as far as they are known.
    * @type {Map<number, number>}
@@ -102,7 +106,7 @@ export class Result extends EventTarget {
    * @param {number} last
    */
   want(first, last) {
-    if (this.#loading || !this.isKnown || !this.total) return;
+    if (this.#loading || !this.isKnown || !this.total || Date.now() < this.#restsUntil) return;
     const end = this.#start + this.#run.length;
     const margin = PAGE / 2;
     if (first > end + PAGE || last < this.#start - PAGE || !this.#run.length) this.#load(() => this.#jump(first));
@@ -174,11 +178,12 @@ export class Result extends EventTarget {
     for (let tries = 0; ; tries += 1) {
       try {
         await step();
-        if (tries) this.#trouble(null);
+        if (this.#isInTrouble) this.#trouble(null);
         return;
       } catch (error) {
         if (!(error instanceof ServiceError)) throw error;
         this.#trouble(error);
+        this.#restsUntil = error.passes ? 0 : Date.now() + REFUSED_MS;
         if (!error.passes) throw new DOMException(error.message, "AbortError");
         await pause(error.wait || Math.min(2 ** tries / 2, 10), this.#controller.signal);
       }
@@ -187,6 +192,7 @@ export class Result extends EventTarget {
 
   /** @param {ServiceError | null} error */
   #trouble(error) {
+    this.#isInTrouble = error !== null;
     this.dispatchEvent(Object.assign(new Event("trouble"), { error }));
   }
 
