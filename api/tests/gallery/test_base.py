@@ -14,7 +14,10 @@ ERRORS = {
 async def test_an_error_in_the_browser_is_a_complaint(client, page, complaints, script):
     await page.goto(f"{client.make_url('/oas')}")
     await page.evaluate(script)
-    await page.wait_for_timeout(300)
+    for _ in range(100):
+        if complaints:
+            break
+        await page.wait_for_timeout(50)
     complaints.take(ERRORS[script])
 
 

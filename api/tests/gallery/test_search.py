@@ -179,13 +179,6 @@ async def test_hostile_tags_are_completed_searched_for_and_shown_as_text(client,
     assert await axe(phone) == []
 
 
-async def test_who_is_not_signed_in_is_told_so(serve, page):
-    keys = await serve(access="keys")
-    await page.goto(at(keys))
-    await box(page).focus()
-    await page.get_by_text("Sign in, and tags are completed here.").last.wait_for()
-
-
 async def test_a_slash_leads_to_the_search_box(stored, page):
     await page.goto(at(stored))
     await finds(page, 6)

@@ -228,9 +228,9 @@ async def test_killed_again_and_again_it_goes_on_where_it_stopped(
     ends = []
 
     async def work():
-        for _ in range(3):
+        for seconds in (0.1, random.uniform(0.3, 0.7), random.uniform(0.5, 1.2)):
             process = await begin("move_store", "--to", target.store)
-            await asyncio.sleep(random.uniform(0.3, 1.2))
+            await asyncio.sleep(seconds)
             if process.returncode is None:
                 process.kill()
             await process.communicate()

@@ -114,7 +114,7 @@ export class Completion {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof ServiceError)) throw error;
-        this.#show([], error.status === 401 ? "Sign in, and tags are completed here." : error.message);
+        this.#show([], error.message);
       }
     }, rest);
   }
