@@ -216,7 +216,7 @@ async def test_a_list_that_fails_is_asked_for_again_by_itself(client, page, rows
 
     await page.route("**/images?*", fail)
     await page.goto(f"{client.make_url('/')}")
-    words = "The service cannot be reached" if fault == "lost" else "The database cannot be reached"
+    words = "The service cannot be reached; it is tried again" if fault == "lost" else "The database cannot be reached"
     await page.get_by_text(words).wait_for()
     assert (await seen(page))[0] == 300
     assert await page.locator(".trouble").count() == 0

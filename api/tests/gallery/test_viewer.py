@@ -214,7 +214,8 @@ async def test_a_name_is_changed_and_what_is_refused_stays_as_it_was_typed(clien
     field = viewer.get_by_role("textbox", name="Name")
     await field.fill("a/b.jpg")
     await tab.keyboard.press("Enter")
-    await expect(viewer.get_by_role("alert").first).not_to_be_empty()
+    refusal = "filename: A filename is 1 to 255 bytes of UTF-8, without slashes, backslashes and control characters"
+    await expect(viewer.get_by_role("alert").first).to_have_text(refusal)
     await expect(field).to_have_value("a/b.jpg")
     await field.fill("b.jpg")
     await viewer.get_by_role("button", name="Try again").click()

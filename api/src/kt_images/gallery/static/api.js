@@ -39,7 +39,7 @@ export class ServiceError extends Error {
   }
 }
 
-const OFFLINE = "The service cannot be reached; it is tried again";
+const OFFLINE = "The service cannot be reached";
 const BROKEN = "The answer broke off";
 
 /**
@@ -82,7 +82,9 @@ function refused(status, said, wait) {
   const details = (said.details ?? []).map((one) => one.msg).join("; ");
   const sentence = said.error || `The service answered with the status ${status}`;
   if (status === 401) tell("signin", { reason: sentence });
-  return new ServiceError(details ? `${sentence}: ${details}` : sentence, status, Number(wait) || 0);
+  // Where one thing is wrong, the sentence says it already.
+  const isNew = details && !sentence.endsWith(details);
+  return new ServiceError(isNew ? `${sentence}: ${details}` : sentence, status, Number(wait) || 0);
 }
 
 /**

@@ -44,7 +44,10 @@ class Status extends HTMLElement {
 
   #words() {
     if (this.#trouble?.status === 401) return []; // the dialog that asks for a key says it
-    if (this.#trouble) return [el("p", { class: "trouble" }, icon("retry"), this.#trouble.message)];
+    if (this.#trouble) {
+      const { message, status } = this.#trouble;
+      return [el("p", { class: "trouble" }, icon("retry"), status ? message : `${message}; it is tried again`)];
+    }
     if (!this.#result?.isKnown || this.#result.total) return [];
     if (!isEverything(this.#result.query)) {
       return [
