@@ -1,4 +1,4 @@
-"""`python -m benchmarks.screenshots`: make the pictures of the gallery in api/docs, on a service and data of their own."""
+"""`python -m benchmarks.screenshots`: make the pictures of the gallery in api/docs, on data of their own."""
 
 import asyncio
 import io
