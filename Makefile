@@ -5,7 +5,7 @@ python := $(venv)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check --editable
 sources := api/src api/tests api/benchmarks
 
-.PHONY: help run test slow faults bucket-faults bench lint page format docs openapi constraints clean
+.PHONY: help run test slow faults bucket-faults bench screenshots lint page format docs openapi constraints clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,6 +59,9 @@ constraints: $(venv)/bin/python ## Take the newest versions for the image of the
 # Options: make bench ONLY='list filters' IMAGES=10000 ROUNDS=9
 bench: $(venv)/bench ## Measure the service against its peers: api/benchmarks/README.md
 	@cd api && ../$(python) -m benchmarks $(ONLY) $(IMAGES:%=--images %) $(ROUNDS:%=--rounds %)
+
+screenshots: $(venv)/bench ## Make the pictures of the gallery in api/docs; needs Chromium
+	@cd api && ../$(python) -m benchmarks.screenshots
 
 clean: ## Remove the virtual environment; data/ is kept
 	rm -rf $(venv)

@@ -71,6 +71,20 @@ def test_the_map_is_that_of_the_tree_and_stands_in_two_places():
     assert f"```\n{drawing}\n\n{lines}\n```" in (DOCS / "architecture.md").read_text()
 
 
+def test_the_map_of_the_gallery_is_that_of_its_files():
+    drawing = (DOCS / "gallery.md").read_text().split("```\n")[1]
+    named = [name for line in drawing.splitlines() for name in re.split(r"\s\s", line)[0].split(", ") if name]
+    files = (ROOT / "api" / "src" / "kt_images" / "gallery" / "static").iterdir()
+    assert sorted(named) == sorted(file.name for file in files)
+
+
+def test_the_keys_of_the_gallery_are_those_of_its_parts():
+    page = (DOCS / "gallery.md").read_text()
+    for file in (ROOT / "api" / "src" / "kt_images" / "gallery" / "static").glob("*.js"):
+        for key in " ".join(re.findall(r'{ keys: "([^"]+)"', file.read_text())).split():
+            assert (f"`{key}`" if len(key) == 1 else key) in page, file.name
+
+
 def anchors(page):
     """The places of a page that a link can name, as GitHub makes them of headings."""
     headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)

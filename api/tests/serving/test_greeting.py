@@ -29,7 +29,8 @@ def greeting(capsys):
 
 def test_by_default_it_listens_on_this_machine_alone_and_need_not_warn(greeting):
     shown = greeting()
-    assert shown.startswith("kt-images serves on http://127.0.0.1:PORT;")
+    assert shown.startswith("kt-images serves on http://127.0.0.1:PORT; open it in a browser.")
+    assert "http://127.0.0.1:PORT/oas documents the API" in shown
     assert "listens" not in shown
 
 

@@ -23,7 +23,7 @@ def greet(settings: Settings, place: Place) -> None:
     folders = f"image files are in {name_of(settings)}"
     if not settings.postgres_dsn:
         folders = f"database is in {settings.database_dir.resolve()}, the {folders}"
-    logs.say(f"kt-images serves on {url}; {url}/oas documents the API. Press Ctrl-C to stop.")
+    logs.say(f"kt-images serves on {url}; open it in a browser. {url}/oas documents the API. Press Ctrl-C to stop.")
     how = "Try" if settings.access is Access.OPEN else "Try, with a key in the variable KT_IMAGES_KEY"
     bearer = "" if settings.access is Access.OPEN else BEARER
     logs.say(f"The {folders}. {how}:\n  curl {url}/images {bearer}{EXAMPLE}")
