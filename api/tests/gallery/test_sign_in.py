@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from kt_images.base_settings import Access
+from pictures import drawn
 
 WRONG = "The key is not valid: it is misspelt or was revoked"
 
@@ -187,3 +188,40 @@ async def test_below_a_path_the_session_is_for_that_path_alone(serve, page, new_
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_role("dialog", name="Sign in").wait_for()
     assert await page.context.cookies() == []
+
+
+async def test_what_is_done_in_one_tab_is_known_in_the_other(serve, page, new_key, rows):
+    await rows(3)
+    client = await serve(access=Access.KEYS_TO_WRITE)
+    other = await page.context.new_page()
+    for one in (other, page):
+        await one.goto(home(client))
+        await one.get_by_text("3 images").wait_for()
+        await one.locator(".tile").first.hover()
+        assert await one.get_by_role("button", name="Select 3.jpg").count() == 0
+    await page.get_by_role("button", name="Sign in").click()
+    await sign_in(page, await new_key("read", "write"))
+    await other.get_by_role("button", name="Upload").wait_for()
+    await page.get_by_role("button", name="Sign out (a test)").wait_for()
+    assert await page.evaluate("document.activeElement.title") == "Sign out (a test)"
+    await page.get_by_role("button", name="Sign out (a test)").click()
+    await other.get_by_role("button", name="Sign in").wait_for()
+    assert not await other.get_by_role("button", name="Upload").is_visible()
+    assert not await other.locator(".pick").first.is_visible()
+
+
+async def test_uploads_go_on_with_the_next_session_by_themselves(serve, page, new_key):
+    served = await serve(access=Access.KEYS_TO_WRITE)
+    await page.goto(home(served))
+    await page.get_by_role("button", name="Sign in").click()
+    key = await new_key("read", "write")
+    await sign_in(page, key)
+    await page.get_by_role("button", name="Upload").wait_for()
+    await page.context.clear_cookies()
+    files = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": drawn("PNG", (40 + n, 30))} for n in range(5)]
+    await page.locator("kt-actions input").set_input_files(files)
+    await page.get_by_role("button", name="Start").click()
+    await page.get_by_text("Sign in, and it goes on", exact=True).wait_for()
+    await page.get_by_role("button", name="Upload").wait_for(state="hidden")
+    await sign_in(page, key)
+    await page.get_by_role("heading", name="5 stored").wait_for()

@@ -4,6 +4,7 @@ import { ServiceError, signOut } from "./api.js";
 import { on, tell } from "./bus.js";
 import { el, icon, iconButton } from "./dom.js";
 import { session } from "./session.js";
+import { tellOfSession } from "./tabs.js";
 
 class Account extends HTMLElement {
   connectedCallback() {
@@ -12,6 +13,12 @@ class Account extends HTMLElement {
   }
 
   #show() {
+    const hadFocus = this.contains(document.activeElement);
+    this.#draw();
+    if (hadFocus) this.querySelector("button")?.focus();
+  }
+
+  #draw() {
     const { access, signed_in, name } = session.state;
     if (signed_in) {
       this.replaceChildren(iconButton("out", `Sign out (${name})`, { onclick: () => this.#leave() }));
@@ -33,6 +40,7 @@ class Account extends HTMLElement {
       tell("say", { say: error.message });
       return;
     }
+    tellOfSession();
     // Nothing that the key has shown stays in the page.
     location.reload();
   }

@@ -58,7 +58,10 @@ class Grid extends HTMLElement {
     on("removed", ({ ids }) => this.#result?.remove(ids));
     on("restored", () => this.#open());
     on("stale", () => this.#open());
-    on("session", () => this.#draw());
+    on("session", () => {
+      this.classList.toggle("is-fixed", !(session.may("write") || session.may("delete")));
+      this.#draw();
+    });
     on("selection", () => this.#mark());
   }
 

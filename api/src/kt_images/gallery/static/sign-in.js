@@ -4,6 +4,7 @@ import { ServiceError, signIn } from "./api.js";
 import { on, tell } from "./bus.js";
 import { el } from "./dom.js";
 import { session } from "./session.js";
+import { tellOfSession } from "./tabs.js";
 
 const NO_KEY = "This service asks for a key. Whoever runs it can make one for you.";
 const TO_CHANGE = "You can look around without a key. To change something, sign in with one.";
@@ -55,9 +56,13 @@ class SignIn extends HTMLElement {
     this.#dialog.onclose = () => {
       if (!session.may("read")) this.#dialog.showModal();
     };
-    on("signin", ({ reason }) => this.#open(reason));
+    on("signin", ({ reason }) => {
+      this.#open(reason);
+      if (reason && session.state.signed_in) session.refresh(); // it has ended
+    });
     on("session", () => {
       this.#show();
+      if (session.state.signed_in) this.#dialog.close(); // in another tab
       if (!session.may("read")) this.#open();
     });
   }
@@ -113,6 +118,7 @@ class SignIn extends HTMLElement {
     this.#dialog.close();
     tell("session", {});
     tell("stale", {});
+    tellOfSession();
     tell("say", { say: `Signed in as ${state.name}` });
   }
 

@@ -2,6 +2,7 @@
 
 import { base } from "./api.js";
 import { on, tell } from "./bus.js";
+import { session } from "./session.js";
 
 const channel = new BroadcastChannel(`images ${base.pathname}`);
 let isHeard = false;
@@ -12,7 +13,17 @@ for (const name of /** @type {const} */ (["changed", "removed", "restored", "sta
     if (!isHeard) channel.postMessage({ name, detail });
   });
 
-channel.onmessage = ({ data }) => {
+/** Somebody has signed in or out here: the others ask what may be done by now. */
+export function tellOfSession() {
+  channel.postMessage({ name: "session" });
+}
+
+channel.onmessage = async ({ data }) => {
+  if (data.name === "session") {
+    await session.refresh();
+    pass("stale", {});
+    return;
+  }
   // What nobody looks at need not be asked for again and again.
   if (document.hidden && ["restored", "stale"].includes(data.name)) isStale = true;
   else pass(data.name, data.detail);

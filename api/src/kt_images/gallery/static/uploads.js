@@ -98,6 +98,9 @@ class Uploads extends HTMLElement {
       got: (files) => tell("files", { files }),
     });
     this.#queue.addEventListener("change", () => this.#changed());
+    on("session", () => {
+      if (this.#queue.halt?.needsKey && session.may("write")) this.#queue.resume();
+    });
     addEventListener("beforeunload", (event) => {
       if (this.#queue.isBusy || this.#chosen.length) event.preventDefault();
     });
@@ -232,7 +235,7 @@ class Uploads extends HTMLElement {
 
   #drawHalt() {
     const { halt } = this.#queue;
-    const words = halt ? halt.why : "";
+    const words = halt?.needsKey ? "Sign in, and it goes on" : (halt?.why ?? "");
     this.#halt.hidden = !halt;
     if (this.#halt.dataset.words === words) return;
     this.#halt.dataset.words = words;
