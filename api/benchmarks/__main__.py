@@ -8,6 +8,7 @@ from benchmarks import (
     buckets,
     commands,
     data,
+    gallery,
     keys,
     lists,
     many,
@@ -51,6 +52,8 @@ MEASUREMENTS: dict[str, Callable[[Run], Iterable[Row]]] = {
     "thumbnails": thumbnails.made,
     "eager": thumbnails.with_uploads,
     "bucket": buckets.kept,
+    "gallery": gallery.opened,
+    "gallery-scroll": gallery.scrolled,
     "cli-add": commands.adding,
     "cli-list": commands.listing,
 }
