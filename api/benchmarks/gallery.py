@@ -99,7 +99,10 @@ def scrolled(run: Run) -> Iterator[Row]:
         f"scripting {what}, the second half", "the first half", 1.1, "times its time",
         ratios(second_half, first_half), seen=medians(script, "ms an image"),
     )  # fmt: skip
-    for name, word, unit, scale in (("JSHeapUsedSize", "memory of the scripts", "MB", 1e6), ("Nodes", "nodes", "in all", 1)):
+    for name, word, unit, scale in (
+        ("JSHeapUsedSize", "memory of the scripts", "MB", 1e6),
+        ("Nodes", "nodes", "in all", 1),
+    ):
         values = {"at the end": [one[name] / scale for one in end], "warm": [one[name] / scale for one in warm]}
         against = f"the same after {marks[0]:,}"
         compared = ratios(values["at the end"], values["warm"])

@@ -225,3 +225,12 @@ async def test_uploads_go_on_with_the_next_session_by_themselves(serve, page, ne
     await page.get_by_role("button", name="Upload").wait_for(state="hidden")
     await sign_in(page, key)
     await page.get_by_role("heading", name="5 stored").wait_for()
+
+
+async def test_a_shared_link_shows_its_image_once_one_has_signed_in(serve, client, page, new_key, upload):
+    image = await upload(client, "sea.jpg")
+    guarded = await serve(access=Access.KEYS)
+    await page.goto(home(guarded) + f"#image/{image}")
+    await sign_in(page, await new_key("read"))
+    await page.locator("kt-viewer img[src]").first.wait_for()
+    await page.get_by_text("This image cannot be shown now").wait_for(state="detached")

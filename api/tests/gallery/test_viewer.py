@@ -307,7 +307,7 @@ async def test_axe_finds_nothing_in_the_viewer(client, upload, tab, axe, scheme)
 async def test_a_question_mark_shows_the_keys_of_the_viewer(client, upload, page, axe):
     await opened(page, client, await upload(client))
     await page.keyboard.press("?")
-    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("In the viewer")
+    await expect(page.get_by_role("dialog", name="Shortcuts")).to_contain_text("In the viewer")
     assert await axe(page) == []
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("heading", name="a.jpg")).to_be_visible()

@@ -13,6 +13,7 @@ import pytest
 from kt_images import collector
 from kt_images.files.disk import Disk
 from pictures import drawn
+from sql import ask
 
 PICTURES = [drawn("PNG", (n, n)) for n in (10, 11, 12)]
 
@@ -110,6 +111,20 @@ async def test_a_repair_leaves_objects_without_a_row_to_the_collector_and_change
     assert check("--deep", "--grace", "0").stdout == "3 rows, 3 objects: all is well\n"
     for name in "abc":
         assert (await client.get(f"/media/1/{name}")).status == 200
+
+
+def test_many_objects_without_a_row_may_be_of_another_database_and_are_left_alone(store, check, pool, settings):
+    folder = objects(store)[0].parent
+    for number in range(101):
+        folder.joinpath(f"1-{number:032x}.png").write_bytes(b"x")
+    known = "select count(*) from orphans"
+    answer = check("--ndjson", "--repair", "--grace", "0")
+    assert (answer.returncode, json.loads(answer.stdout.splitlines()[-1])["repaired"]) == (1, 0)
+    assert "101 objects without a row are too many" in answer.stderr
+    assert "--sole-owner" in answer.stderr
+    assert ask(settings.postgres_dsn, known) == [(0,)]
+    assert check("--repair", "--sole-owner", "--grace", "0").returncode == 0
+    assert ask(settings.postgres_dsn, known) == [(101,)]
 
 
 def test_names_from_outside_do_not_reach_the_terminal_as_they_are(store, check, settings):

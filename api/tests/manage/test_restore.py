@@ -473,3 +473,33 @@ def test_an_endless_archive_takes_little_memory(kind, new_database, tmp_path):
     assert complaint.startswith(b"The archive is "), complaint
     assert int(used) < 120 * 1024, f"{int(used) / 1024:.0f} MB"  # half of it is the program's own
     assert [path for path in (tmp_path / "images").rglob("*") if path.is_file()] == [tmp_path / "images" / "store.json"]
+
+
+@pytest.fixture
+def restoring(settings, tmp_path):
+    """Run the command with an archive; return its status, what it says and what it complains of."""
+
+    def run(archive, *arguments):
+        path = tmp_path / "images.tar"
+        path.write_bytes(archive.written())
+        command = [sys.executable, "-m", "kt_images.manage.restore", path, "--postgres_dsn", settings.postgres_dsn]
+        command += ["--uploads_dir", settings.uploads_dir, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+async def test_a_store_with_files_of_another_database_is_not_taken_unless_that_is_lost(
+    archive, settings, pool, restoring
+):
+    other = Disk(settings.uploads_dir)
+    await other.open()
+    await other.enter(await other.claim())
+    assert restoring(archive)[0] == 0  # an empty one is nobody's
+    await pool.query("truncate images, orphans, store restart identity cascade")  # as if it were another database
+    before = state(settings)
+    status, _, complaint = restoring(archive)
+    assert (status, "--adopt" in complaint, complaint.count("\n")) == (1, True, 1)
+    assert state(settings) == before
+    assert restoring(archive, "--adopt")[:2] == (0, f"2 images, 2 files, {2 * len(PNG):,} bytes\n")

@@ -5,6 +5,7 @@ been replaced meanwhile. Exit status: 0 all is well, 1 it is not, 2 wrong usage.
 """
 
 import asyncio
+import sys
 import time
 
 from kt_images.base_settings import Settings
@@ -12,18 +13,21 @@ from kt_images.database import attachments, embedded, orphans, tags
 from kt_images.database.connection import UNHURRIED
 from kt_images.database.pool import Pool
 from kt_images.database.snapshot import Snapshot
+from kt_images.files.keys import object_key
 from kt_images.files.store import Store
 from kt_images.files.stores import store_of
 from kt_images.manage import command
 from kt_images.manage.hashing import AT_ONCE, wrong
 from kt_images.manage.in_order import InOrder
 from kt_images.manage.progress import Progress
-from kt_images.manage.report import Problem, Report
+from kt_images.manage.report import Problem, Report, counted
 from kt_images.manage.unaccounted import unaccounted
 from kt_images.models.attachments import Attachment
 from kt_images.pairing import pair
 
 STEP = 200  # rows whose objects are looked at together
+# Objects without a row that may be left-overs. More, and more than a tenth of the rows, are rather another database's.
+FEW, SHARE = 100, 0.1
 
 
 def main() -> None:
@@ -32,6 +36,11 @@ def main() -> None:
     parser.add_argument("--deep", action="store_true", help="read every object and compare its SHA-256")
     parser.add_argument(
         "--repair", action="store_true", help="have the collector remove objects without a row after its grace period"
+    )
+    parser.add_argument(
+        "--sole-owner",
+        action="store_true",
+        help="repair even if many objects have no row: no other database uses this store",
     )
     parser.add_argument("--ndjson", action="store_true", help="print each problem, and the totals, as a line of JSON")
     parser.add_argument(
@@ -44,17 +53,19 @@ def main() -> None:
     settings = command.settings(arguments, changes=arguments.repair)
     grace = settings.collect_grace if arguments.grace is None else arguments.grace
     report = Report(as_json=arguments.ndjson)
-    command.run(_run(settings, report, arguments.deep, arguments.repair, grace))
+    command.run(_run(settings, report, arguments.deep, arguments.repair, arguments.sole_owner, grace))
 
 
-async def _run(settings: Settings, report: Report, deep: bool, repair: bool, grace: float) -> int:
+async def _run(settings: Settings, report: Report, deep: bool, repair: bool, is_sole: bool, grace: float) -> int:
     store = store_of(settings)
     await store.check()
     with embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         async with Pool(dsn, 2, UNHURRIED) as pool:
             await pair(pool, store)
             await _check_rows(pool, store, report, deep)
-            await _check_objects(pool, store, report, repair, time.time() - grace)
+            oldest = time.time() - grace
+            hand_over = repair and (is_sole or await _are_few(pool, store, report.rows, oldest))
+            await _check_objects(pool, store, report, hand_over, oldest)
             await _check_counts(pool, report, repair)
             for name in await store.sweep(time.time() - max(grace, settings.collect_grace)) if repair else []:
                 report.add(Problem("unfinished", name, repaired=True))
@@ -81,6 +92,22 @@ async def _check_rows(pool: Pool, store: Store, report: Report, deep: bool) -> N
                         report.add(Problem(problem, row.object_key, row.image_id, row.filename))
                 report.rows += len(step)
                 progress.advance(len(step))
+
+
+async def _are_few(pool: Pool, store: Store, rows: int, oldest: float) -> bool:
+    """Return whether the objects without a row can be this database's left-overs; say so if not."""
+    count = 0
+    async for step in store.walk():
+        found, _ = await unaccounted(pool, store, [one for one in step if one.changed < oldest])
+        count += sum(one.problem == "orphan" and object_key(one.object) == one.object for one in found)
+    if count <= max(FEW, rows * SHARE):
+        return True
+    print(
+        f"{counted(count, 'object')} without a row are too many to be left over: they may be the files of another "
+        "database, and are left alone. If no other database uses this store, add --sole-owner",
+        file=sys.stderr,
+    )
+    return False
 
 
 async def _check_objects(pool: Pool, store: Store, report: Report, repair: bool, oldest: float) -> None:

@@ -22,10 +22,15 @@ from kt_images.files.stores import store_of
 from kt_images.manage import command
 from kt_images.manage.report import summary
 from kt_images.manage.restoration import Restoration
-from kt_images.pairing import pair
+from kt_images.pairing import is_anothers, pair
 
 # Objects that are removed together.
 STEP = 1000
+
+ANOTHERS = (
+    "The store holds the files of a database that is not this one. Two databases on one store delete each other's "
+    "files: give the restore an empty place by --store, or add --adopt if that database is lost"
+)
 
 
 def main() -> None:
@@ -37,20 +42,28 @@ def main() -> None:
         action="store_true",
         help="restore files without decoding them, and whatever the limits of uploads are: for a backup of your own",
     )
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="use a store that holds files, because the database that they belong to is lost",
+    )
     arguments = parser.parse_args()
-    command.run(_run(command.settings(arguments, changes=True), arguments.archive, arguments.trust))
+    settings = command.settings(arguments, changes=True)
+    command.run(_run(settings, arguments.archive, arguments.trust, arguments.adopt))
 
 
 def _input(place: str) -> IO[bytes]:
     return sys.stdin.buffer if place == "-" else Path(place).open("rb")
 
 
-async def _run(settings: Settings, place: str, trust: bool) -> int:
+async def _run(settings: Settings, place: str, trust: bool, adopt: bool) -> int:
     with _input(place) as file, embedded.server(settings.postgres_dsn, settings.database_dir) as dsn:
         command.become_owner(settings)
         async with Pool(dsn, 2, UNHURRIED) as pool, Decoders(settings.max_pixels, settings.decode_memory) as decoders:
             store = store_of(settings)
             await store.open()
+            if not adopt and await is_anothers(pool, store):
+                raise InvalidRequestError(ANOTHERS)
             await pair(pool, store)
             restoration = Restoration(pool, store, None if trust else decoders, settings)
             totals = await _restore(pool, store, restoration, file)

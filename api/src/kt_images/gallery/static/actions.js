@@ -17,7 +17,7 @@ class Actions extends HTMLElement {
       icon("up"),
       el("span", {}, "Upload"),
     );
-    const help = iconButton("info", "Keys and help", {
+    const help = iconButton("info", "Shortcuts and help", {
       onclick: () => /** @type {any} */ (document.querySelector("kt-help")).open(),
     });
     const show = () => {

@@ -34,7 +34,7 @@ class Help extends HTMLElement {
       event.preventDefault();
       found.press?.(event);
     });
-    keys("Anywhere", [{ keys: "?", does: "Show these keys", press: () => this.open() }]);
+    keys("Anywhere", [{ keys: "?", does: "Show these shortcuts", press: () => this.open() }]);
   }
 
   open() {
@@ -47,7 +47,7 @@ class Help extends HTMLElement {
         el("dl", {}, ...shortcuts.flatMap((one) => [el("dt", {}, ...kbd(one.keys)), el("dd", {}, one.does)])),
       ),
     );
-    this.#dialog.replaceChildren(el("header", {}, el("h2", { id: "help-title" }, "Keys"), close), ...list);
+    this.#dialog.replaceChildren(el("header", {}, el("h2", { id: "help-title" }, "Shortcuts"), close), ...list);
     this.#dialog.showModal();
   }
 }

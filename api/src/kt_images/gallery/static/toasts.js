@@ -69,7 +69,12 @@ class Toasts extends HTMLElement {
       toast.action &&
         el(
           "button",
-          { type: "button", class: "button", onclick: act },
+          {
+            type: "button",
+            class: "button",
+            onclick: act,
+            "aria-label": toast.isUndo ? `${toast.action}: ${toast.text}` : undefined,
+          },
           toast.action,
           toast.isUndo && el("kbd", {}, "z"),
         ),

@@ -59,6 +59,8 @@ class Viewer extends HTMLElement {
   /** @type {import("./result.js").Result | null} */
   #result = null;
   #id = 0;
+  /** Whether it could not be asked for, so that it may go well later. */
+  #hasFailed = false;
   /** @type {Image | null} */
   #image = null;
   /** @type {import("./api.js").Attachment | null} */
@@ -89,7 +91,7 @@ class Viewer extends HTMLElement {
     on("changed", ({ images }) => this.#become(images.find((one) => one.image_id === this.#id) ?? null));
     on("removed", ({ ids }) => this.#image && ids.includes(this.#id) && this.#turnAway());
     on("restored", ({ ids }) => this.#restored(ids));
-    on("session", () => this.#label());
+    on("session", () => (this.#hasFailed ? this.#show(this.#id) : this.#label()));
     keys("In the viewer", [
       { keys: "← →", does: "Newer, older image; moves the picture when it is zoomed" },
       { keys: "+ - 0", does: "Zoom in, out, fit" },
@@ -131,6 +133,7 @@ class Viewer extends HTMLElement {
     const { signal } = this.#controller;
     this.#id = id;
     this.#image = this.#file = null;
+    this.#hasFailed = false;
     this.#neighbours.clear();
     this.#message.replaceChildren();
     this.#dialog.classList.remove("is-loaded");
@@ -162,7 +165,11 @@ class Viewer extends HTMLElement {
         tell("removed", { ids: [id] }); // others have deleted it
         this.#say("This image is not here", "It may have been deleted.");
         await this.#meet(signal).catch(() => {});
-      } else this.#say("This image cannot be shown now", error.message, () => this.#show(id));
+      } else {
+        this.#hasFailed = true;
+        const why = error.status === 401 ? "Sign in to see it." : error.message;
+        this.#say("This image cannot be shown now", why, () => this.#show(id));
+      }
     }
   }
 
