@@ -19,6 +19,7 @@ SCROLLED = 50_000  # images; after a tenth the page holds as much of the list as
 STEPS = 200  # screens at a time, for one call of the browser
 PAGE_BYTES = 80  # kB
 
+MEMORY = (("JSHeapUsedSize", "memory of the scripts", "MB", 1e6), ("Nodes", "nodes", "in all", 1))
 LISTED = "select sum(octet_length(document) + 1) from images where image_id > {}"
 
 # The first tile that is painted, in ms since the beginning, or for the bare page since its document was there: that one
@@ -99,10 +100,7 @@ def scrolled(run: Run) -> Iterator[Row]:
         f"scripting {what}, the second half", "the first half", 1.1, "times its time",
         ratios(second_half, first_half), seen=medians(script, "ms an image"),
     )  # fmt: skip
-    for name, word, unit, scale in (
-        ("JSHeapUsedSize", "memory of the scripts", "MB", 1e6),
-        ("Nodes", "nodes", "in all", 1),
-    ):
+    for name, word, unit, scale in MEMORY:
         values = {"at the end": [one[name] / scale for one in end], "warm": [one[name] / scale for one in warm]}
         against = f"the same after {marks[0]:,}"
         compared = ratios(values["at the end"], values["warm"])
