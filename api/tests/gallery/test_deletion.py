@@ -32,7 +32,7 @@ async def test_it_asks_first_and_keep_keeps_it(client, upload, tab, axe):
     question = tab.get_by_role("dialog", name="Delete a.jpg?")
     await expect(question.get_by_role("button", name="Delete")).to_be_focused()
     assert await axe(tab) == []
-    await question.get_by_role("button", name="Keep").click()
+    await question.get_by_role("button", name="Cancel").click()
     await expect(tab.locator(".toast")).to_have_count(0)
     await expect(tab.get_by_role("heading", name="a.jpg")).to_be_visible()
 

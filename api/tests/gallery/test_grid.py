@@ -235,6 +235,7 @@ async def test_what_the_service_refuses_is_not_asked_for_again_and_again(client,
     await page.route("**/images?*", refuse)
     await page.evaluate("scrollTo(0, 20_000)")
     await page.get_by_text("Something went wrong").wait_for()
+    assert 0 < (await page.get_by_text("Something went wrong").bounding_box())["y"] < 900
     await page.wait_for_timeout(1500)
     assert len(asked) == 1
     await page.unroute("**/images?*", refuse)

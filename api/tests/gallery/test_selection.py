@@ -68,6 +68,17 @@ async def test_with_shift_all_from_the_last_one_are_selected_by_the_keyboard(cli
     await bar(page).get_by_text("3 selected", exact=True).wait_for()
 
 
+async def test_a_range_of_many_thousands_is_selected_as_a_whole(client, rows, page):
+    await rows(12_345)
+    await page.goto(at(client))
+    await page.locator(".tile a").first.focus()
+    for press in ("x", "End"):
+        await page.keyboard.press(press)
+    await page.locator(".tile", has_text="1.jpg").last.wait_for()
+    await page.keyboard.press("Shift+Space")
+    await bar(page).get_by_text("12,345 selected", exact=True).wait_for()
+
+
 async def test_tags_are_added_to_what_is_selected_and_taken_back(client, rows, page):
     await rows(10, TEN)
     await page.goto(at(client))

@@ -16,6 +16,7 @@ POLICY = {
     "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self' blob:",
     "connect-src": "'self'", "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
     "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
 }  # fmt: skip
 
 

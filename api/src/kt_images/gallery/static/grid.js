@@ -1,7 +1,7 @@
 /** `<kt-grid>`: the images that are found, as tiles of one size. Only those near the window are in the document. */
 
 import { go, place, stay } from "./address.js";
-import { images, MOST_IDS, ServiceError } from "./api.js";
+import { images, ServiceError } from "./api.js";
 import { on, tell } from "./bus.js";
 import { el } from "./dom.js";
 import { same } from "./query.js";
@@ -10,6 +10,7 @@ import { selection } from "./selection.js";
 import { session } from "./session.js";
 import { Tall } from "./tall.js";
 import { Tile } from "./tile.js";
+import { toasts } from "./toasts.js";
 
 /** @typedef {import("./api.js").Image} Image */
 
@@ -19,6 +20,8 @@ const NARROW = 100;
 const GAP = 6;
 // Kept ready above and below, in heights of the window.
 const OVERSCAN = 0.75;
+// Selected one by one, of a range: they are held in memory.
+const MOST_OF_RANGE = 50_000;
 // After the last scroll.
 const REST_MS = 140;
 
@@ -345,9 +348,12 @@ class Grid extends HTMLElement {
     try {
       /** @type {Image[]} */
       const between = [];
-      for await (const one of images(this.#result.query, { after: low - 1, before: high + 1, limit: MOST_IDS }))
-        between.push(one);
+      const span = { after: low - 1, before: high + 1, limit: MOST_OF_RANGE };
+      const order = anchor === low ? "oldest" : "newest"; // without a gap, from the last one
+      for await (const one of images(this.#result.query, { ...span, order })) between.push(one);
       selection.add(between);
+      if (between.length === MOST_OF_RANGE)
+        toasts().show({ text: `Of a range, at most ${MOST_OF_RANGE.toLocaleString()} are selected` });
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       tell("say", { say: error.message });

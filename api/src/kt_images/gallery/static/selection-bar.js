@@ -123,7 +123,7 @@ class SelectionBar extends HTMLElement {
   /** Show what is selected, and leave the images where they are in sight, and the keyboard near. */
   #show() {
     const hadFocus = this.contains(document.activeElement);
-    const top = () => this.nextElementSibling?.getBoundingClientRect().top ?? 0;
+    const top = () => document.querySelector("kt-grid")?.getBoundingClientRect().top ?? 0;
     const before = top();
     const isWorking = this.#bulk !== null && this.#bulk.total > QUIET;
     this.hidden = selection.isEmpty && !isWorking;
