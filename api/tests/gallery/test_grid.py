@@ -245,6 +245,16 @@ async def test_what_the_service_refuses_is_not_asked_for_again_and_again(client,
     assert await page.locator(".trouble").count() == 0
 
 
+async def test_a_search_that_is_refused_leaves_nothing_of_the_one_before(client, page, rows):
+    await rows(30)
+    await opened(page, client)
+    await seen(page)
+    await page.evaluate(f"history.pushState(null, '', '?tags_all={'a' * 101}')")
+    await page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+    await page.locator(".trouble").wait_for()
+    assert (await tiles(page), await page.inner_text(".count")) == (0, "")
+
+
 async def test_a_list_that_breaks_off_goes_on_after_its_last_image(client, page, rows):
     await rows(300)
     whole = await client.get("/images?order=newest&limit=200", headers={"Accept": "application/x-ndjson"})

@@ -232,5 +232,5 @@ async def test_a_shared_link_shows_its_image_once_one_has_signed_in(serve, clien
     guarded = await serve(access=Access.KEYS)
     await page.goto(home(guarded) + f"#image/{image}")
     await sign_in(page, await new_key("read"))
-    await page.locator("kt-viewer img[src]").first.wait_for()
-    await page.get_by_text("This image cannot be shown now").wait_for(state="detached")
+    await page.locator("kt-viewer dialog.is-loaded").wait_for()
+    assert not await page.get_by_text("This image cannot be shown now").is_visible()

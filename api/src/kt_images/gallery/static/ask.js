@@ -8,9 +8,10 @@ import { el } from "./dom.js";
  * @param {string} detail  what follows from it
  * @param {string} yes  what the button says that does it
  * @param {boolean} [isDangerous]
+ * @param {boolean} [isFinal]  nothing brings it back: a key that is pressed twice must not do it
  * @returns {Promise<boolean>}
  */
-export async function ask(question, detail, yes, isDangerous = false) {
+export async function ask(question, detail, yes, isDangerous = false, isFinal = false) {
   const dialog = el("dialog", { class: "ask", "aria-labelledby": "ask-title", closedBy: "any" });
   const answer = (/** @type {string} */ value) => ({ type: "button", onclick: () => dialog.close(value) });
   dialog.append(
@@ -19,8 +20,12 @@ export async function ask(question, detail, yes, isDangerous = false) {
     el(
       "div",
       { class: "choices" },
-      el("button", { ...answer(""), class: "button" }, "Cancel"),
-      el("button", { ...answer("yes"), class: `button primary${isDangerous ? " danger" : ""}`, autofocus: true }, yes),
+      el("button", { ...answer(""), class: "button", autofocus: isFinal }, "Cancel"),
+      el(
+        "button",
+        { ...answer("yes"), class: `button primary${isDangerous ? " danger" : ""}`, autofocus: !isFinal },
+        yes,
+      ),
     ),
   );
   document.body.append(dialog);

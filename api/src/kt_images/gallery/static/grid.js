@@ -88,7 +88,10 @@ class Grid extends HTMLElement {
     });
     if (this.#result !== result) return;
     this.ariaBusy = "false";
-    if (first === null) return;
+    if (first === null) {
+      this.#clear(0, -1); // it was refused: what is shown is not what was asked for
+      return;
+    }
     this.#current = first;
     this.#lay();
     if (first) this.#tall.to(this.#below(first));

@@ -252,7 +252,8 @@ class SelectionBar extends HTMLElement {
     const isDone = await told(async () => {
       if (asked) {
         const question = asked.question(counted(await bulk.count(), "image"));
-        if (!(await ask(question, asked.detail, question.split(" ")[0] ?? "", asked.isDangerous))) return false;
+        const yes = question.split(" ")[0] ?? "";
+        if (!(await ask(question, asked.detail, yes, asked.isDangerous, asked.isDangerous))) return false;
       }
       this.#bulk = bulk;
       this.#step(bulk);

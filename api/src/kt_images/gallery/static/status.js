@@ -32,6 +32,7 @@ class Status extends HTMLElement {
 
   #show() {
     const result = this.#result;
+    if (this.#trouble && !result?.isKnown) this.#say("");
     if (result?.isKnown) this.#say(`${number.format(result.total)} ${result.total === 1 ? "image" : "images"}`);
     this.#message.replaceChildren(...this.#words());
     this.#message.hidden = !this.#message.childElementCount;

@@ -69,13 +69,9 @@ class Toasts extends HTMLElement {
       toast.action &&
         el(
           "button",
-          {
-            type: "button",
-            class: "button",
-            onclick: act,
-            "aria-label": toast.isUndo ? `${toast.action}: ${toast.text}` : undefined,
-          },
+          { type: "button", class: "button", onclick: act },
           toast.action,
+          el("span", { class: "unseen" }, ` (${toast.text})`),
           toast.isUndo && el("kbd", {}, "z"),
         ),
       iconButton("close", "Dismiss", { onclick: () => leave() }),
