@@ -221,6 +221,16 @@ class UnavailableError(KtImagesError):
     sentence = "The service cannot reach its database now; please try again"
 
 
+class NoFolderError(UnavailableError):
+    """The store's folder does not exist. `folder` is for terminals: clients see no path of the server."""
+
+    sentence = "The store cannot be reached; please try again"
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        super().__init__()
+
+
 class ReadOnlyError(UnavailableError):
     """The database is read-only: a standby, or set so."""
 
