@@ -153,6 +153,18 @@ async def test_the_services_before_take_no_upload_and_serve_what_they_have(stock
     assert (answer.status, MOVED in await answer.text()) == (503, True)
 
 
+async def test_what_a_service_needs_for_the_new_store_is_printed(stocked, move, bucket, monkeypatch):
+    monkeypatch.setenv("KT_IMAGES_STORE_ENDPOINT", bucket.server.endpoint)
+    monkeypatch.setenv("KT_IMAGES_STORE_REGION", "eu-1")
+    status, output, errors = await move("--to", bucket.place)
+    assert status == 0, errors
+    where = f"KT_IMAGES_STORE={bucket.place} KT_IMAGES_STORE_ENDPOINT={bucket.server.endpoint}"
+    start, remove = output.splitlines()
+    assert start.endswith(f" with {where} KT_IMAGES_STORE_REGION=eu-1 and the bucket's credentials")
+    assert "read the objects" in remove
+    assert "until they are started anew. Once all of them are" in remove
+
+
 class Writers:
     """Upload, replace and delete without a pause; `expected` is what they were told."""
 

@@ -118,7 +118,10 @@ async def _end(pool: Pool, moving: Moving, settings: Settings, new: Settings) ->
     if strays := await moving.clear():
         say(f"{counted(strays, 'object')} deleted meanwhile: left to the collector")
     print(f"The files are in {name_of(new)} now. Start each service anew with {places.setting(new)}")
-    print(f"Nothing uses the objects in {name_of(settings)} any more; once all is well, {places.removal(settings)}")
+    print(
+        f"Services that still run read the objects in {name_of(settings)} until they are started anew. "
+        f"Once all of them are, and all is well, {places.removal(settings)}"
+    )
 
 
 if __name__ == "__main__":
