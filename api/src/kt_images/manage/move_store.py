@@ -10,6 +10,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator
 
+from kt_images import pairing
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, moves, schema, stores
 from kt_images.database.connection import UNHURRIED, Connection
@@ -67,7 +68,7 @@ async def _run(settings: Settings, to: str, verify: bool, skip_damaged: bool) ->
             moving = Moving(pool, source, target, verify)
             say("The files are there already")
         else:
-            await source.enter(current)  # raises an error that explains it
+            await pairing.enter(pool, source, current)  # raises an error that explains it
         await _end(pool, moving, settings, new)
     return 0
 
