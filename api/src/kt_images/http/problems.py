@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from kt_images import errors
+from kt_images import errors, logs
 from kt_images.http.watching import BrokenAnswerError
 from kt_images.logs import sparing_logger
 from kt_images.models.errors import Error, ErrorDetail
@@ -70,6 +70,8 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
             raise
         response = answer_to(error)
         has_begun = request.writer.output_size > 0
+        if isinstance(error, errors.StoreMovedError):
+            logs.faults.warning("%s", error)
         if _is_exhaustion(error):
             logger.warning("No descriptor is left to answer %s %s", request.method, request.rel_url.raw_path)
         elif has_begun or response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
