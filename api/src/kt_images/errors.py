@@ -153,6 +153,14 @@ class DamagedStoreError(KtImagesError):
     sentence = "The stored file is damaged"
 
 
+class DamagedObjectError(DamagedStoreError):
+    """The object of a row is damaged. The key and the image are for the log; clients get the sentence."""
+
+    def __init__(self, key: str, image_id: int) -> None:
+        self.key, self.image_id = key, image_id
+        super().__init__()
+
+
 class DigestMismatchError(InvalidRequestError):
     """The bytes received do not match the digest sent with them."""
 

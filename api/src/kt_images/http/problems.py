@@ -51,6 +51,11 @@ SENTENCES = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed; its log says why",
 }
 
+DAMAGED = (
+    "The object %s of image %d is missing or damaged; python3 -m kt_images.manage.check lists all such objects, "
+    "with --deep also those that have the right size"
+)
+
 RETRY_AFTER_SECONDS = 1
 
 
@@ -74,6 +79,8 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
             logs.faults.warning("%s", error)
         if _is_exhaustion(error):
             logger.warning("No descriptor is left to answer %s %s", request.method, request.rel_url.raw_path)
+        elif isinstance(error, errors.DamagedObjectError):
+            logs.faults.error(DAMAGED, error.key, error.image_id)
         elif has_begun or response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.exception("%s %s", request.method, request.rel_url.raw_path)
         if has_begun:
