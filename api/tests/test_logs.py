@@ -1,5 +1,6 @@
 """What the log says of each request, of what goes and comes back, and what nobody can make it say."""
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -18,7 +19,10 @@ import pytest
 
 from kt_images import logs, presence
 from kt_images.database import embedded
+from kt_images.errors import StoreMovedError
 from kt_images.presence import Presence
+from pictures import drawn
+from sql import ask
 
 HEAD = b"Host: localhost\r\nConnection: close\r\n"
 FORGED = "2026-01-01 00:00:00,000 ERROR kt_images: all is lost"
@@ -244,6 +248,39 @@ def test_the_store_goes_and_comes_back_in_a_line_each(run, tmp_path):
         "The store cannot be reached: No such file or directory",
         "The store can be reached again",
     ]
+
+
+def test_that_the_files_were_moved_is_said_once_however_many_uploads_are_refused(run, server_dsn):
+    service = run("off")
+    ask(server_dsn, "update store set store_id = 'another'")
+    body = b"--b\r\nContent-Disposition: form-data; name=image; filename=a\r\n\r\n" + drawn("PNG") + b"\r\n--b--\r\n"
+    upload = b"POST /images/upload HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: "
+    for _ in range(5):
+        assert b" 503 " in service.send(upload + f"{len(body)}\r\n".encode() + HEAD + b"\r\n" + body)
+        service.get("/readyz")
+    service.end()
+    (line,) = service.lines()[3:]
+    assert line.endswith(f": {StoreMovedError.sentence}")
+
+
+async def test_that_the_files_were_moved_is_said_without_a_request(server_dsn, serve, caplog, monkeypatch):
+    monkeypatch.setattr("kt_images.sampling.INTERVAL", 0.05)
+    monkeypatch.setattr(logs, "FAULTS_SECONDS", 0.0)
+    await serve()
+    ask(server_dsn, "update store set store_id = 'another'")
+    async with asyncio.timeout(20):
+        while StoreMovedError.sentence not in caplog.messages:
+            await asyncio.sleep(0.05)
+
+
+def test_of_many_faults_each_is_said_once_an_hour_and_the_oldest_are_forgotten(caplog, monkeypatch):
+    monkeypatch.setattr(logs, "MOST_FAULTS", 2)
+    for name in ("test 1", "test 1", "test 2", "test 1", "test 3", "test 1"):
+        logs.faults.error("%s", name)
+    assert caplog.messages == ["test 1", "test 2", "test 3", "test 1"]
+    monkeypatch.setattr(logs, "FAULTS_SECONDS", 0.0)
+    logs.faults.error("test 1")
+    assert caplog.messages[-2:] == ["test 1", "test 1"]
 
 
 def test_what_comes_and_goes_at_once_is_not_said_at_once(caplog, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from kt_images.database import embedded, schema
 from kt_images.database.connection import Connection, Limits
+from kt_images.errors import StoreMovedError
 from kt_images.files.disk import Disk
 from sql import ask
 from stopped import stopped
@@ -81,6 +82,14 @@ async def test_another_schema_than_this_version_s_is_told(client, dsn, statement
     finally:
         ask(dsn, undo)
     assert await readiness(client) == OK
+
+
+async def test_that_the_files_were_moved_is_told(client, dsn, settings):
+    ask(dsn, "update store set store_id = 'another'")
+    moved = f"Not reachable: store. {StoreMovedError.sentence}"
+    assert await readiness(client) == (503, {"error": moved})
+    (settings.uploads_dir / "store.json").unlink()  # as whoever moved them may
+    assert await readiness(client) == (503, {"error": moved})
 
 
 def remount(folder, how):

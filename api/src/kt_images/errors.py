@@ -153,6 +153,14 @@ class DamagedStoreError(KtImagesError):
     sentence = "The stored file is damaged"
 
 
+class DamagedObjectError(DamagedStoreError):
+    """The object of a row is damaged. The key and the image are for the log; clients get the sentence."""
+
+    def __init__(self, key: str, image_id: int) -> None:
+        self.key, self.image_id = key, image_id
+        super().__init__()
+
+
 class DigestMismatchError(InvalidRequestError):
     """The bytes received do not match the digest sent with them."""
 
@@ -219,6 +227,16 @@ class UnavailableError(KtImagesError):
     """The database or the store is unreachable, or no connection became free in time."""
 
     sentence = "The service cannot reach its database now; please try again"
+
+
+class NoFolderError(UnavailableError):
+    """The store's folder does not exist. `folder` is for terminals: clients see no path of the server."""
+
+    sentence = "The store cannot be reached; please try again"
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        super().__init__()
 
 
 class ReadOnlyError(UnavailableError):

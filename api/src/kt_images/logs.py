@@ -1,4 +1,4 @@
-"""What the process says of itself: how a line is written, which request it belongs to, and what is said once a second.
+"""What the process says of itself: how a line is written, which request it belongs to, and what is said seldom.
 
 A line is one line, whatever it quotes: what is not printable is escaped. Only the lines of a stack follow on lines of
 their own, which begin so that nobody takes them for others.
@@ -21,6 +21,11 @@ access = logging.getLogger("kt_images.access")
 EACH_REQUEST = logging.INFO
 
 logger = logging.getLogger(__name__)
+
+# What stays so until somebody mends it, however many requests meet it.
+faults = logging.getLogger("kt_images.faults")
+FAULTS_SECONDS = 3600.0  # between two lines of the same text
+MOST_FAULTS = 10_000  # whose lines are remembered
 
 # Before each line of a stack.
 CONTINUED = "\n    | "
@@ -105,6 +110,27 @@ class _Sparing(logging.Filter):
             return False
         self._passed[record.msg] = now
         return True
+
+
+class _EachOnce(logging.Filter):
+    """Drops a record of a text that was passed within the hour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[str, float] = {}  # the oldest first
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, now = record.getMessage(), time.monotonic()
+        if now - self._passed.get(text, -FAULTS_SECONDS) < FAULTS_SECONDS:
+            return False
+        self._passed.pop(text, None)
+        self._passed[text] = now
+        if len(self._passed) > MOST_FAULTS:
+            del self._passed[next(iter(self._passed))]
+        return True
+
+
+faults.addFilter(_EachOnce())
 
 
 def sparing_logger(name: str) -> logging.Logger:

@@ -31,6 +31,7 @@ class State:
 
     unreachable: list[str]
     reasons: list[str]
+    why: str = ""  # cannot it be reached, where somebody has to do something about it
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,17 @@ class Readiness:
 
     async def _look(self) -> State:
         missing, space, reason = await asyncio.gather(self._missing(), self._space(), self._replicas())
-        unreachable = [missing] if missing else []
+        unreachable = {missing: None} if missing else {}
         reasons = [reason] if reason else []
         if space is None:
-            unreachable.append("store")
+            unreachable["store"] = None
         elif space.free is None:
             pass
         elif not space.free:
             reasons.append(STORE_FULL)
         elif space.free < self._settings.min_free_bytes:
             reasons.append(STORE_NEARLY_FULL)
-        return State(unreachable, reasons)
+        return State(list(unreachable), reasons, StoreMovedError.sentence if missing == "store" else "")
 
     async def _missing(self) -> str | None:
         """Return what is missing of the database."""

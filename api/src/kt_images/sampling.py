@@ -5,10 +5,10 @@ import logging
 import math
 from functools import partial
 
-from kt_images import exposition, metrics
-from kt_images.database import replication, tags
+from kt_images import exposition, logs, metrics
+from kt_images.database import replication, stores, tags
 from kt_images.database.database import Database
-from kt_images.errors import KtImagesError
+from kt_images.errors import KtImagesError, StoreMovedError
 from kt_images.files.store import Store
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,12 @@ MOST_TAG_CHANGES = 100_000
 
 async def keep_sampling(database: Database, store: Store) -> None:
     """Sample until cancelled. What cannot be asked keeps its last value, and `kt_images_up` says why."""
-    samples = (partial(_sample_store, store), partial(_sample_tags, database), partial(_sample_replica, database))
+    samples = (
+        partial(_sample_store, store),
+        partial(_look_for_move, database, store),
+        partial(_sample_tags, database),
+        partial(_sample_replica, database),
+    )
     while True:
         exposition.measure()
         for sample in samples:
@@ -39,6 +44,13 @@ async def _sample_store(store: Store) -> None:
     # Not 0, which would be full: an alert compares in vain.
     metrics.STORE_FREE_BYTES.set(room.free if room else math.nan)
     metrics.STORE_SIZE_BYTES.set(room.size if room else math.nan)
+
+
+async def _look_for_move(database: Database, store: Store) -> None:
+    try:
+        await stores.check(database.primary.statements, store.entered)
+    except StoreMovedError as error:
+        logs.faults.warning("%s", error)
 
 
 async def _sample_tags(database: Database) -> None:

@@ -158,6 +158,7 @@ async def test_a_role_that_does_not_own_the_tables_can_store_files_after_the_upg
     """,
     )
     assert upgrade(dsn).returncode == 0
+    assert ask(dsn, "select has_table_privilege('app', 'known_stores', 'select')") == [(True,)]
     client = await serve(postgres_dsn=dsn.replace("user=postgres", "user=app"), uploads_dir=uploads)
     for url, status in (("/images/upload", 201), ("/images/2/attachment/a.png", 200)):
         answer = await client.post(url, data={"image": BytesIO(drawn("PNG"))})

@@ -1,5 +1,7 @@
 """What all commands have in common."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,12 @@ def test_what_changes_nothing_or_was_told_which_database_says_nothing(elsewhere,
     assert said(capsys, "--postgres_dsn", "dbname=x") == ""
     monkeypatch.setenv("POSTGRES_DSN", "dbname=x")
     assert said(capsys) == ""
+
+
+@pytest.mark.parametrize("name", ["check", "backup"])
+def test_a_folder_that_is_not_there_is_named(tmp_path, dsn, name):
+    arguments = ["a.tar"] if name == "backup" else []
+    words = ["-m", f"kt_images.manage.{name}", "--postgres_dsn", dsn, "--store", str(tmp_path / "nowhere"), *arguments]
+    done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"The folder {tmp_path / 'nowhere'} does not exist\n"

@@ -10,11 +10,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestServer
 
 from kt_images import collector
+from kt_images.application import create_app
 from kt_images.database import attachments, orphans
 from kt_images.database.snapshot import Snapshot
-from kt_images.errors import UnavailableError
+from kt_images.errors import OtherStoreError, UnavailableError
 from kt_images.files.disk import Disk
 from kt_images.files.keys import new_key
 from kt_images.files.stores import store_of
@@ -151,6 +153,56 @@ async def test_the_services_before_take_no_upload_and_serve_what_they_have(stock
     assert (await put(later, 1, "a", a_picture()))[0] == 200
     answer = await client.get("/media/1/a")
     assert (answer.status, MOVED in await answer.text()) == (503, True)
+
+
+async def test_what_a_service_needs_for_the_new_store_is_printed(stocked, move, bucket, monkeypatch):
+    monkeypatch.setenv("KT_IMAGES_STORE_ENDPOINT", bucket.server.endpoint)
+    monkeypatch.setenv("KT_IMAGES_STORE_REGION", "eu-1")
+    status, output, errors = await move("--to", bucket.place)
+    assert status == 0, errors
+    where = f"KT_IMAGES_STORE={bucket.place} KT_IMAGES_STORE_ENDPOINT={bucket.server.endpoint}"
+    start, remove = output.splitlines()
+    assert start.endswith(f" with {where} KT_IMAGES_STORE_REGION=eu-1 and the bucket's credentials")
+    assert "read the objects" in remove
+    assert "until they are started anew. Once all of them are" in remove
+
+
+async def starts(settings):
+    """Start a service."""
+    await TestServer(create_app(settings)).start_server()
+
+
+async def test_who_starts_with_the_store_before_is_told_where_the_files_are(
+    stocked, settings, serve, move, begin, target
+):
+    assert (await move("--to", target.store))[0] == 0
+    needed = f"to {target.store}; start the service with KT_IMAGES_STORE={target.store}"
+    with pytest.raises(OtherStoreError, match=f"moved from here {needed}") as raised:
+        await starts(settings)
+    assert "truncate" not in str(raised.value)
+    assert ("credentials" in str(raised.value)) == target.store.startswith("s3:")
+    process = await begin("check")
+    assert needed.encode() in (await process.communicate())[1]
+    assert needed in (await move("--to", settings.uploads_dir / ".." / "third"))[2]
+    # Its objects and its marker may be removed by now.
+    (settings.uploads_dir / "store.json").unlink()
+    with pytest.raises(OtherStoreError, match=f"The files are in {target.store};") as raised:
+        await starts(settings)
+    assert "truncate" not in str(raised.value)
+    later = await serve(store=target.store, store_endpoint=target.store_endpoint)
+    assert (await put(later, 1, "a", stocked[1, "a"]))[0] == 200
+
+
+async def test_who_starts_with_the_bucket_before_is_told_where_the_files_are(
+    stocked, settings, bucket, new, monkeypatch, move
+):
+    monkeypatch.setenv("KT_IMAGES_STORE_ENDPOINT", bucket.server.endpoint)
+    assert (await move("--to", bucket.place))[0] == 0
+    assert (await move("--to", new, store=bucket.place))[0] == 0
+    with pytest.raises(
+        OtherStoreError, match=f"moved from here to {new}; start the service with KT_IMAGES_STORE={new}"
+    ):
+        await starts(settings.model_copy(update=bucket.settings))
 
 
 class Writers:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -363,7 +364,7 @@ async def test_a_client_that_has_the_bytes_is_not_sent_them_again(image):
 
 
 @pytest.mark.parametrize("damage", ["removed", "cut", "link", "fifo"])
-async def test_a_damaged_file_is_never_served(image, settings, damage):
+async def test_a_damaged_file_is_never_served(image, settings, caplog, damage):
     await upload(image, PNG)
     (stored,) = (settings.uploads_dir / "objects").rglob("*.png")
     if damage == "cut":
@@ -374,8 +375,12 @@ async def test_a_damaged_file_is_never_served(image, settings, damage):
         stored.symlink_to("/etc/passwd")
     if damage == "fifo":
         os.mkfifo(stored)
-    answer = await image.get("/media/1/a.png")
-    assert (answer.status, await answer.json()) == (500, {"error": "The stored file is damaged"})
+    for _ in range(3):
+        answer = await image.get("/media/1/a.png")
+        assert (answer.status, await answer.json()) == (500, {"error": "The stored file is damaged"})
+    (record,) = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert f"The object {stored.parent.name}/{stored.name} of image 1 is missing or damaged;" in record.message
+    assert record.exc_info is None
 
 
 async def test_an_image_has_no_more_attachments_than_the_settings_allow(serve):

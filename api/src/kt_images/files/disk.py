@@ -18,7 +18,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from kt_images.errors import DamagedStoreError, OtherStoreError, UnavailableError, translated_errors
+from kt_images.errors import DamagedStoreError, NoFolderError, OtherStoreError, UnavailableError, translated_errors
 from kt_images.files import cached, marker, threads
 from kt_images.files.failures import EXHAUSTED, reason, translate
 from kt_images.files.incoming import Incoming
@@ -176,6 +176,8 @@ class Disk:
 
     def _check(self) -> None:
         with translated_errors(translate):
+            if self._id is None and not self._root.is_dir():
+                raise NoFolderError(str(self._root.resolve()))
             is_other = self._id is not None and self._found_id() != self._id
         if is_other or not os.access(self._root if self._id is None else self._incoming_folder, os.W_OK):
             raise UnavailableError("The store cannot be reached; please try again")

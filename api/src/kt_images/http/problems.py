@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from kt_images import errors
+from kt_images import errors, logs
 from kt_images.http.watching import BrokenAnswerError
 from kt_images.logs import sparing_logger
 from kt_images.models.errors import Error, ErrorDetail
@@ -51,6 +51,11 @@ SENTENCES = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed; its log says why",
 }
 
+DAMAGED = (
+    "The object %s of image %d is missing or damaged; python3 -m kt_images.manage.check lists all such objects, "
+    "with --deep also those that have the right size"
+)
+
 RETRY_AFTER_SECONDS = 1
 
 
@@ -70,8 +75,12 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
             raise
         response = answer_to(error)
         has_begun = request.writer.output_size > 0
+        if isinstance(error, errors.StoreMovedError):
+            logs.faults.warning("%s", error)
         if _is_exhaustion(error):
             logger.warning("No descriptor is left to answer %s %s", request.method, request.rel_url.raw_path)
+        elif isinstance(error, errors.DamagedObjectError):
+            logs.faults.error(DAMAGED, error.key, error.image_id)
         elif has_begun or response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.exception("%s %s", request.method, request.rel_url.raw_path)
         if has_begun:

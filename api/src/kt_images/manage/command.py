@@ -9,7 +9,7 @@ from typing import Any
 
 from kt_images.base_settings import Settings, read_settings
 from kt_images.database.failures import explained
-from kt_images.errors import KtImagesError
+from kt_images.errors import KtImagesError, NoFolderError
 from kt_images.files.place import Place
 
 
@@ -65,6 +65,8 @@ def run(work: Coroutine[Any, Any, int]) -> None:
         # The reader has left; without this the interpreter would report it once more as it closes its output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except NoFolderError as error:
+        sys.exit(f"The folder {error.folder} does not exist")
     except KtImagesError as error:
         sys.exit(explained(error))
     except OSError as error:

@@ -10,6 +10,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator
 
+from kt_images import pairing
 from kt_images.base_settings import Settings
 from kt_images.database import embedded, moves, schema, stores
 from kt_images.database.connection import UNHURRIED, Connection
@@ -67,7 +68,7 @@ async def _run(settings: Settings, to: str, verify: bool, skip_damaged: bool) ->
             moving = Moving(pool, source, target, verify)
             say("The files are there already")
         else:
-            await source.enter(current)  # raises an error that explains it
+            await pairing.enter(pool, source, current)  # raises an error that explains it
         await _end(pool, moving, settings, new)
     return 0
 
@@ -118,7 +119,10 @@ async def _end(pool: Pool, moving: Moving, settings: Settings, new: Settings) ->
     if strays := await moving.clear():
         say(f"{counted(strays, 'object')} deleted meanwhile: left to the collector")
     print(f"The files are in {name_of(new)} now. Start each service anew with {places.setting(new)}")
-    print(f"Nothing uses the objects in {name_of(settings)} any more; once all is well, {places.removal(settings)}")
+    print(
+        f"Services that still run read the objects in {name_of(settings)} until they are started anew. "
+        f"Once all of them are, and all is well, {places.removal(settings)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Where stores are: as a command is given it, and as whoever runs the service reads it."""
 
 import shlex
+from collections.abc import Iterator
 
 from kt_images.base_settings import Settings, variable
 from kt_images.errors import InvalidRequestError
 from kt_images.files.place import Place
 from kt_images.files.stores import name_of
+
+SERVER = ("store_endpoint", "store_region", "store_style", "store_ca_file")
 
 
 def at(settings: Settings, place: str) -> Settings:
@@ -17,8 +20,18 @@ def at(settings: Settings, place: str) -> Settings:
 
 
 def setting(settings: Settings) -> str:
-    """Return the assignment that makes it a service's store."""
-    return f"{variable('store')}={shlex.quote(name_of(settings))}"
+    """Return the assignments that make it a service's store."""
+    store = f"{variable('store')}={shlex.quote(name_of(settings))}"
+    if not Place.parse(settings.store):
+        return store
+    return f"{' '.join([store, *_server(settings)])} and the bucket's credentials"
+
+
+def _server(settings: Settings) -> Iterator[str]:
+    """Yield the assignments that tell where the bucket is, unless it is where the service looks anyway."""
+    for name in SERVER:
+        if (value := getattr(settings, name)) != Settings.model_fields[name].default:
+            yield f"{variable(name)}={shlex.quote(value)}"
 
 
 def removal(settings: Settings) -> str:

@@ -18,3 +18,16 @@ begin
     return null;
 end
 $$;
+
+-- A service whose role does not own the tables can say where the files are.
+do $$
+declare service text;
+begin
+    for service in
+        select distinct grantee::regrole::text from pg_class, aclexplode(relacl)
+        where oid = 'images'::regclass and privilege_type = 'INSERT' and grantee not in (0, relowner)
+    loop
+        execute format('grant select on known_stores to %s', service);
+    end loop;
+end
+$$;

@@ -63,7 +63,8 @@ class ReadyView(View):
         """
         state = await self.request.app[app_keys.READINESS].state()
         if state.unreachable:
-            raise UnavailableError(f"Not reachable: {', '.join(state.unreachable)}")
+            why = f". {state.why}" if state.why else ""
+            raise UnavailableError(f"Not reachable: {', '.join(state.unreachable)}{why}")
         found = Readiness(status="degraded" if state.reasons else "ok", reasons=state.reasons or None)
         return text_answer(found.model_dump_json(exclude_none=True))
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from kt_images.base_settings import Access
 from kt_images.database import stores
-from kt_images.errors import DamagedStoreError, ReplacedError
+from kt_images.errors import DamagedObjectError, DamagedStoreError, ReplacedError
 from kt_images.fields import ImageId, Omittable, Sha256
 from kt_images.files import thumbnails
 from kt_images.http import digests
@@ -76,12 +76,12 @@ class Download(View):
         attachment = await find()
         try:
             return await self._answer(attachment, widest, version)
-        except DamagedStoreError:
+        except DamagedStoreError as error:
             latest = await find()
             if latest.object_key == attachment.object_key:
                 await self.store.check()  # an unreachable store is not a damaged one,
                 await stores.check(self.db, self.store.entered)  # nor is one whose files were moved
-                raise
+                raise DamagedObjectError(attachment.object_key, attachment.image_id) from error
             return await self._answer(latest, widest, version)  # it was replaced after the first look
 
     def allowed(self, width: str | None) -> int | None:
