@@ -24,22 +24,6 @@ async def pair(db: Queryable, store: Store) -> None:
     if (known := await stores.known(db)) is None:
         await stores.remember(db, await store.claim())
         known = await stores.known(db)
-<<<<<<< HEAD
-    await store.enter(known or "")
-
-
-async def is_anothers(db: Queryable, store: Store) -> bool:
-    """Return whether this database, which has no store yet, would adopt one that holds files: another database's.
-
-    Two databases that share a store take each other's files for orphans. Raises UnavailableError.
-    """
-    if await stores.known(db) is not None or await store.identity() is None:
-        return False
-    async for step in store.walk():
-        if step:
-            return True
-    return False
-=======
     await enter(db, store, known or "")
 
 
@@ -65,4 +49,16 @@ async def _place(db: Queryable, store_id: str) -> str | None:
         return await moves.place(db, store_id)
     except KtImagesError:
         return None
->>>>>>> wt-moved
+
+
+async def is_anothers(db: Queryable, store: Store) -> bool:
+    """Return whether this database, which has no store yet, would adopt one that holds files: another database's.
+
+    Two databases that share a store take each other's files for orphans. Raises UnavailableError.
+    """
+    if await stores.known(db) is not None or await store.identity() is None:
+        return False
+    async for step in store.walk():
+        if step:
+            return True
+    return False
