@@ -69,9 +69,8 @@ class Toasts extends HTMLElement {
       toast.action &&
         el(
           "button",
-          { type: "button", class: "button", onclick: act },
+          { type: "button", class: "button", title: toast.text, onclick: act },
           toast.action,
-          el("span", { class: "unseen" }, ` (${toast.text})`),
           toast.isUndo && el("kbd", {}, "z"),
         ),
       iconButton("close", "Dismiss", { onclick: () => leave() }),
