@@ -207,10 +207,12 @@ class Proxy:
         self._ready.set()
         await self._done.wait()
         server.close()
+        await asyncio.sleep(0.05)  # for connections that have just been accepted: what is cancelled then stays open
         for transport in self._transports:
             transport.abort()
         while self._passing:
             await asyncio.wait(self._passing)
+        await asyncio.sleep(0.05)  # until what was aborted is closed
 
     def break_all(self) -> None:
         """Break all connections that there are."""
