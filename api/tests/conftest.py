@@ -262,3 +262,15 @@ def hang(monkeypatch):
     yield make
     for event in events:
         event.set()
+
+
+@pytest.fixture
+async def made(client):
+    """Make a key by an open service."""
+
+    async def make(*scopes, **given):
+        answer = await client.post("/keys", json={"name": "a test", "scopes": [*scopes], **given})
+        assert answer.status == 201, await answer.text()
+        return await answer.json()
+
+    return make

@@ -23,18 +23,6 @@ def impatient(monkeypatch):
     monkeypatch.setattr(gate, "DELAY_SECONDS", 0.0)
 
 
-@pytest.fixture
-async def made(client):
-    """Make a key by an open service."""
-
-    async def make(*scopes, **given):
-        answer = await client.post("/keys", json={"name": "a test", "scopes": [*scopes], **given})
-        assert answer.status == 201, await answer.text()
-        return await answer.json()
-
-    return make
-
-
 async def sign_in(client, key, headers=()):
     """Give the cookie, as the answer sets it."""
     answer = await client.post("/session", json={"key": key["key"]}, headers=OWN | dict(headers))

@@ -20,18 +20,6 @@ async def _no_keys(pool, monkeypatch):
     monkeypatch.setattr(gate, "DELAY_SECONDS", 0.0)
 
 
-@pytest.fixture
-async def made(client):
-    """Make a key by an open service."""
-
-    async def make(*scopes, **given):
-        answer = await client.post("/keys", json={"name": "a test", "scopes": [*scopes], **given})
-        assert answer.status == 201, await answer.text()
-        return await answer.json()
-
-    return make
-
-
 def bearing(key):
     return {"Authorization": f"Bearer {key['key']}"}
 

@@ -107,7 +107,7 @@ async def take(pool: Pool, grace: float, limit: int, store_id: str | None = None
     not the database's any more.
     """
     async with pool.transaction() as connection:
-        if not (await connection.query(LOCK_REMOVAL))[0].locked:
+        if not await lock_removal(connection):
             return []
         taken = await connection.query(TAKE, {"grace": grace, "limit": limit, "store_id": store_id})
         return [row.object_key for row in taken]

@@ -5,6 +5,7 @@ from aiohttp import ETag, hdrs, web
 from kt_images.gallery import assets
 from kt_images.gallery.assets import Asset
 from kt_images.http.addresses import prefix
+from kt_images.http.conditions import client_has
 from kt_images.http.safety import vary
 from kt_images.http.validation import refuse_unknown_parameters
 from kt_images.views.call import call
@@ -45,7 +46,7 @@ def _answer(request: web.Request, asset: Asset, lifetime: str) -> web.Response:
     response = web.Response(headers=headers)
     response.etag = ETag(asset.tag, is_weak=True)  # one for both encodings
     vary(response, hdrs.ACCEPT_ENCODING)
-    if any(one.value in {asset.tag, "*"} for one in request.if_none_match or ()):
+    if client_has(request, asset.tag):
         response.set_status(304)
         return response
     response.headers[hdrs.CONTENT_TYPE] = asset.content_type
